@@ -1,0 +1,115 @@
+"""The command line of ``train.py``.
+
+Only the parser is imported before the arguments have been read, so that ``--help`` and a mistyped
+flag are answered at once.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import NoReturn
+
+from jsonargparse import ActionYesNo, ArgumentParser
+from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from ansnet.training import settings as known
+from ansnet.training.settings import Settings, SettingsError
+
+
+class OneLineParser(ArgumentParser):
+    """Answers bad input with one line that names the flag, and with exit code 2."""
+
+    def error(self, message: str, exception: Exception | None = None) -> NoReturn:
+        line = " ".join(message.split())
+        line = re.sub(r'Parser key "(\w+)":', lambda key: f"--{key[1].replace('_', '-')}:", line)
+        unknown = re.match(r"unrecognized arguments: (--[\w-]+)", line, re.IGNORECASE)
+        if unknown:
+            flags = [flag for action in self._actions for flag in action.option_strings]
+            nearest = get_close_matches(unknown[1], flags, n=1)
+            suggestion = f"did you mean {nearest[0]}?" if nearest else f"see {self.prog} --help"
+            line = f"unknown flag {unknown[1]}; {suggestion}"
+        print(f"{self.prog}: error: {line}", file=sys.stderr)
+        sys.exit(2)
+
+
+def make_parser() -> OneLineParser:
+    """The options, in the groups in which ``--help`` shows them."""
+    parser = OneLineParser(
+        prog="train.py",
+        description="Train a convolutional network whose every operation is a documented formula.",
+        epilog="Where no default is shown, the recommended one for the model and the data set is used.",
+    )
+    parser.add_argument("--config", action="config", help="read options from a YAML file")
+
+    network = parser.add_argument_group("network")
+    network.add_argument(
+        "--model",
+        default="vgg7",
+        help='vgg7, vgg7bn, resnet9, or a network in notation, as "CNR(32), M(2), M(16), L(10)"',
+    )
+    network.add_argument(
+        "--ops",
+        choices=known.OPERATIONS,
+        default="ansnet",
+        help="build it from the documented formulas, or for comparison from torch.nn",
+    )
+
+    data = parser.add_argument_group("data")
+    data.add_argument("--dataset", choices=known.DATASETS, default="cifar10")
+    data.add_argument(
+        "--data-dir",
+        help="folder with CIFAR-10, or to download it to "
+        f"(otherwise ${known.DATA_DIR_VARIABLE}, otherwise data)",
+    )
+    data.add_argument("--mirror", help="URL to download cifar-10-python.tar.gz from")
+    data.add_argument(
+        "--augment",
+        action=ActionYesNo(yes_prefix="", no_prefix="no-"),
+        default=None,
+        help="flip and crop the training images at random",
+    )
+    data.add_argument("--num-workers", type=NonNegativeInt, help="processes that load images")
+
+    training = parser.add_argument_group("training")
+    training.add_argument("--max-epochs", type=PositiveInt, help="epochs to train")
+    training.add_argument("--batch-size", type=PositiveInt, help="images a step and device")
+    training.add_argument("--optimizer", choices=known.OPTIMIZERS)
+    training.add_argument("--lr", type=PositiveFloat, help="learning rate")
+    training.add_argument("--momentum", type=NonNegativeFloat, help="of sgd")
+    training.add_argument("--weight-decay", type=NonNegativeFloat, help="L2 penalty")
+    training.add_argument("--seed", type=NonNegativeInt, default=0, help="same seed, same run")
+    training.add_argument("--resume", metavar="CHECKPOINT", help="go on from a checkpoint")
+
+    machine = parser.add_argument_group("machine")
+    machine.add_argument("--accelerator", choices=known.ACCELERATORS, default="auto")
+    machine.add_argument("--devices", type=PositiveInt, default=1, help="how many of them")
+    machine.add_argument("--precision", choices=known.PRECISIONS, default="32-true")
+    machine.add_argument("--log-dir", default="lightning_logs", help="where the run is recorded")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse, build, fit, and say what came out.
+
+    Args:
+        arguments: the command line; None takes the process's own.
+    """
+    parser = make_parser()
+    given = parser.parse_args(arguments)
+    try:
+        settings = Settings.complete(vars(given))
+    except SettingsError as error:
+        parser.error(str(error))
+
+    from ansnet.data import DataError
+    from ansnet.models import NotationError, UnknownModelError
+    from ansnet.training.run import train
+
+    try:
+        result = train(settings)
+    except (DataError, NotationError, SettingsError, UnknownModelError) as error:
+        parser.error(str(error))
+    print(result)

@@ -1,0 +1,96 @@
+"""CIFAR-10, through torchvision: 50,000 images to train, 10,000 to validate, the official split.
+
+Source: Krizhevsky, *Learning multiple layers of features from tiny images* (2009).
+"""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from torch.utils.data import Dataset
+from torchvision.datasets import CIFAR10
+from torchvision.datasets.utils import check_integrity, download_url, extract_archive
+
+from ansnet.data.augmentation import Transform
+from ansnet.data.datamodule import DataError, ImageDataModule, Sample
+
+DOWNLOAD_TIMEOUT = 30  # seconds without an answer from the host
+
+
+class CIFAR10DataModule(ImageDataModule):
+    """CIFAR-10, from where it lies or from the network.
+
+    Args:
+        data_dir: the folder that holds ``cifar-10-batches-py`` or ``cifar-10-python.tar.gz``, or
+            ``cifar-10-batches-py`` itself. What is missing is downloaded to it.
+        mirror: where to download ``cifar-10-python.tar.gz`` from, a URL ending in that name or in
+            its folder; None is the official host.
+        batch_size, augment, num_workers, seed: as `ImageDataModule`.
+
+    Raises:
+        DataError: (in ``prepare_data``) a file is damaged, or there is none and the download failed.
+    """
+
+    classes = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+    def __init__(
+        self,
+        data_dir: str | Path = "data",
+        mirror: str | None = None,
+        batch_size: int = 128,
+        augment: bool = False,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size, augment, num_workers, seed)
+        folder = Path(data_dir)
+        self.data_dir = folder.parent if folder.name == CIFAR10.base_folder else folder
+        self.mirror = mirror
+
+    def prepare_data(self) -> None:
+        folder = self.data_dir / CIFAR10.base_folder
+        if not folder.exists():
+            self.unpack_archive()
+        for name, md5 in files_and_checksums():
+            if not (folder / name).exists():
+                raise DataError(f"CIFAR-10 is incomplete: {folder / name} is missing; {remedy(folder)}")
+            if not check_integrity(folder / name, md5):
+                raise DataError(
+                    f"CIFAR-10 is damaged: {folder / name} does not have the published md5 checksum "
+                    f"{md5}; {remedy(folder)}"
+                )
+
+    def unpack_archive(self) -> None:
+        """Extract the archive, which is downloaded unless it is there and whole."""
+        archive = self.data_dir / CIFAR10.filename
+        url = self.mirror or CIFAR10.url
+        if not url.endswith(CIFAR10.filename):
+            url = f"{url.rstrip('/')}/{CIFAR10.filename}"
+        timeout = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
+        try:
+            download_url(url, self.data_dir, CIFAR10.filename, CIFAR10.tgz_md5)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise DataError(
+                f"no CIFAR-10 in {self.data_dir}, and downloading it from {url} failed ({error}); "
+                f"name a folder that holds {CIFAR10.base_folder} or {CIFAR10.filename} with "
+                "--data-dir, or a mirror with --mirror, or train without data: --dataset shapes10"
+            ) from error
+        finally:
+            socket.setdefaulttimeout(timeout)
+        extract_archive(archive, self.data_dir)
+
+    def subset(self, train: bool, transform: Transform) -> Dataset[Sample]:
+        images: Dataset[Sample] = CIFAR10(self.data_dir, train=train, transform=transform)
+        return images
+
+
+def files_and_checksums() -> list[tuple[str, str]]:
+    """Each file of the data set and its published md5."""
+    labels = (CIFAR10.meta["filename"], CIFAR10.meta["md5"])
+    return [(name, md5) for name, md5 in [*CIFAR10.train_list, *CIFAR10.test_list, labels]]
+
+
+def remedy(folder: Path) -> str:
+    return f"delete {folder}, so that it is fetched anew, or name another copy with --data-dir"

@@ -1,0 +1,32 @@
+"""Differentiable functions: each operation a formula, forward and backward.
+
+One file an operation. Each file's docstring has the formula, its `torch.autograd.Function` the
+same formula in code, and its snake_case function the checks and the keyword arguments.
+"""
+
+from ansnet.functional.activation import ReLU, relu
+from ansnet.functional.conv import Conv2d, conv2d
+from ansnet.functional.linear import Linear, linear
+from ansnet.functional.loss import SoftmaxCrossEntropy, cross_entropy
+from ansnet.functional.normalization import BatchNorm1d, BatchNorm2d, batch_norm1d, batch_norm2d
+from ansnet.functional.pooling import MaxPool2d, max_pool2d
+from ansnet.functional.shape import Reshape, reshape
+
+__all__ = [
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "Conv2d",
+    "Linear",
+    "MaxPool2d",
+    "ReLU",
+    "Reshape",
+    "SoftmaxCrossEntropy",
+    "batch_norm1d",
+    "batch_norm2d",
+    "conv2d",
+    "cross_entropy",
+    "linear",
+    "max_pool2d",
+    "relu",
+    "reshape",
+]

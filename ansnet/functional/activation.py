@@ -1,0 +1,67 @@
+r"""The rectified linear unit, applied to each element on its own.
+
+Forward::
+
+    z = x where x > 0, else 0
+
+Backward::
+
+    x̄ = z̄ where x > 0, else 0
+
+At x = 0, where the derivative does not exist, the gradient is 0. Since ``z > 0`` exactly where
+``x > 0``, the backward reads z, which the next operation keeps anyway, and x can be freed. Not a
+number stays not a number, both ways, so that a diverged network is seen.
+
+Shapes: x, z, x̄ and z̄ have the same, any.
+
+Source: the notebook, "Rectified Linear Unit (ReLU)".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class ReLU(torch.autograd.Function):
+    """z = max(x, 0); the module's docstring has the formulas."""
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x.clamp(min=0)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(output)
+
+    @staticmethod
+    def backward(ctx: Any, grad_z: Tensor) -> Tensor:
+        (z,) = ctx.saved_tensors
+        return grad_z.masked_fill(z <= 0, 0)
+
+
+def relu(input: Tensor) -> Tensor:
+    """Replace negative elements by zero; as ``torch.nn.functional.relu``.
+
+    Args:
+        input: any shape.
+
+    Returns:
+        A new tensor of the same shape and dtype.
+
+    Raises:
+        TypeError: ``input`` is not a tensor.
+        RuntimeError: ``input`` is Boolean or complex, which have no order.
+
+    Example:
+        >>> relu(torch.tensor([-1.0, 0.0, 2.0]))
+        tensor([0., 0., 2.])
+    """
+    if not isinstance(input, Tensor):
+        raise TypeError(f"relu expects a tensor, got {type(input).__name__}")
+    if input.dtype == torch.bool or input.is_complex():
+        raise RuntimeError(f"relu is not defined for {input.dtype}")
+    z: Tensor = ReLU.apply(input)
+    return z

@@ -1,0 +1,52 @@
+"""What the operations' arguments have in common: window geometry, and the dtype under autocast."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+Size2 = int | Sequence[int]
+OptionalTensor = TypeVar("OptionalTensor", Tensor, Tensor | None)
+
+
+def as_pair(name: str, value: object, minimum: int) -> tuple[int, int]:
+    """Read a hyperparameter given as one int or as a ``(height, width)`` pair.
+
+    Args:
+        name: the argument's name, for the error message.
+        value: what the caller gave.
+        minimum: the smallest int allowed.
+
+    Returns:
+        The pair ``(height, width)``.
+
+    Raises:
+        TypeError: ``value`` is neither an int nor a sequence of ints.
+        RuntimeError: there are not two of them, or one is below ``minimum``.
+    """
+    numbers = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    expected = f"{name} must be an int or a pair of ints (height, width), got {value!r}"
+    if not all(isinstance(number, int) and not isinstance(number, bool) for number in numbers):
+        raise TypeError(expected)
+    if len(numbers) != 2:
+        raise RuntimeError(expected)
+    if min(numbers) < minimum:
+        raise RuntimeError(f"{name} must be at least {minimum}, got {value!r}")
+    return numbers
+
+
+def cast_for_autocast(tensor: OptionalTensor) -> OptionalTensor:
+    """Cast a matrix operation's argument as autocast casts those of PyTorch's own.
+
+    The cast happens before the Function is applied, so that its forward and its backward see
+    one dtype: autocast is active around the forward pass only. As in PyTorch, float64 and
+    integers stay what they are.
+    """
+    if tensor is None or not torch.is_autocast_enabled(tensor.device.type):
+        return tensor
+    if not tensor.is_floating_point() or tensor.dtype == torch.float64:
+        return tensor
+    return tensor.to(torch.get_autocast_dtype(tensor.device.type))

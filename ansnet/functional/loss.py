@@ -1,0 +1,100 @@
+r"""Softmax cross-entropy: the mean negative log-likelihood of the targets under the softmax.
+
+Forward, with s the label smoothing and t[n] the target class of row n::
+
+    p[n,c] = exp(x[n,c]) / Σ_k exp(x[n,k])
+    y[n,c] = (1 − s) · 1[c = t[n]] + s/C
+    z      = −1/N Σ_n Σ_c y[n,c] · log p[n,c]
+
+Backward::
+
+    x̄ = z̄ · (p − y)/N
+
+The logarithm is never taken of p, nor is exp of x alone: ``log p = x − log Σ exp x``, with the
+row's maximum taken out of the sum, is exact for logits of any size.
+
+Shapes: x is N × C (logits), t is N (integers 0 … C − 1), z a scalar.
+
+Source: the notebook, ``SoftmaxCrossEntropy`` of the exercise *linear-classification*; label
+smoothing from Szegedy et al., *Rethinking the Inception architecture* (2016), section 7.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class SoftmaxCrossEntropy(torch.autograd.Function):
+    """z = cross-entropy of softmax(x) and y; the module's docstring has the formulas.
+
+    ``SoftmaxCrossEntropy.apply(x, target, label_smoothing)``.
+    """
+
+    @staticmethod
+    def forward(x: Tensor, target: Tensor, label_smoothing: float) -> Tensor:
+        log_p = x - x.logsumexp(1, keepdim=True)
+        z = -log_p.gather(1, target[:, None]).mean()
+        if label_smoothing:  # only then: 0 times the infinite log p of an impossible class is no number
+            z = (1 - label_smoothing) * z - label_smoothing * log_p.mean(1).mean()
+        return z
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, float], output: Tensor) -> None:
+        x, target, ctx.label_smoothing = inputs
+        ctx.save_for_backward(x, target)
+
+    @staticmethod
+    def backward(ctx: Any, grad_z: Tensor) -> tuple[Tensor, None, None]:
+        x, target = ctx.saved_tensors
+        N, C = x.shape
+        p = (x - x.logsumexp(1, keepdim=True)).exp()
+        s = ctx.label_smoothing
+        y = torch.full_like(p, s / C).scatter(1, target[:, None], 1 - s + s / C)
+        return grad_z * (p - y) / N, None, None
+
+
+def cross_entropy(input: Tensor, target: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """Mean softmax cross-entropy; as ``torch.nn.functional.cross_entropy`` with class indices.
+
+    Under autocast it is computed in float32.
+
+    Args:
+        input: logits, N × C.
+        target: class indices, N integers (``torch.int64``).
+        label_smoothing: share of the target that is spread over all C classes, 0 to 1.
+
+    Returns:
+        A scalar; not a number when N is 0.
+
+    Raises:
+        ValueError: the input is not N × C, or the target not of shape (N,).
+        RuntimeError: the target is not ``torch.int64``, or ``label_smoothing`` not between 0 and 1.
+        IndexError: a target is not a class (on CUDA it is the device that notices).
+
+    Example:
+        >>> cross_entropy(torch.zeros(1, 4), torch.tensor([2]))
+        tensor(1.3863)
+    """
+    if input.dim() != 2 or target.shape != input.shape[:1]:
+        raise ValueError(
+            "cross_entropy expects an input of shape (N, C) and a target of shape (N,), "
+            f"got {tuple(input.shape)} and {tuple(target.shape)}"
+        )
+    if target.dtype != torch.int64:
+        raise RuntimeError(f"cross_entropy expects class indices (torch.int64), got {target.dtype}")
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise RuntimeError(f"label_smoothing must be between 0 and 1, got {label_smoothing}")
+    if target.device.type == "cpu":
+        outside = target[(target < 0) | (target >= input.shape[1])]
+        if len(outside):
+            raise IndexError(
+                f"target {outside[0].item()} is not one of the {input.shape[1]} classes, "
+                f"0 to {input.shape[1] - 1}"
+            )
+    if torch.is_autocast_enabled(input.device.type):
+        input = input.to(torch.promote_types(input.dtype, torch.float32))
+    z: Tensor = SoftmaxCrossEntropy.apply(input, target, label_smoothing)
+    return z

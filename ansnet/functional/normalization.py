@@ -1,0 +1,282 @@
+r"""Batch normalisation, of matrices and of images.
+
+Forward, for each of the C columns (γ is the weight, β the bias)::
+
+    μ = 1/N Σ_n x[n]                      when training, else the running mean
+    v = 1/N Σ_n (x[n] − μ)²               when training, else the running variance
+    r = 1/√(v + ε)
+    x̂ = (x − μ) · r
+    z = γ · x̂ + β
+
+    running mean     ← (1 − m) · running mean     + m · μ
+    running variance ← (1 − m) · running variance + m · v · N/(N − 1)
+
+Backward::
+
+    β̄ = Σ_n z̄[n]
+    γ̄ = Σ_n z̄[n] · x̂[n]
+    x̄ = γ · r · z̄                                              when not training
+    x̄ = γ · r · (z̄ − β̄/N − x̂ · γ̄/N) + μ̄/N + 2 v̄ (x − μ)/N     when training
+
+In training z depends on x in three ways: directly, through μ (the term β̄/N) and through v (the
+term x̂ · γ̄/N). The Function returns μ and v beside z, and its backward reads them; in a first
+derivative nothing else does, and their gradients μ̄ and v̄ are 0. In a second derivative the
+backward itself is differentiated, its uses of μ and v give μ̄ and v̄, and the last two terms carry
+them on to x. Had μ and v been kept on ``ctx``, they would have passed for constants.
+
+Shapes::
+
+    BatchNorm1d   x, z  N × C             γ, β, μ, v  C
+    BatchNorm2d   x, z  N × C × H × W     γ, β, μ, v  C, over the N·H·W rows of (N·H·W) × C
+
+Spatial batch normalisation moves the channel axis behind the others and back; it is no mere
+reshape. The rows stay spread over N × H × W instead of being merged into one axis: merging is free
+where channels are last in memory, and a copy where they are not; so it is free in both.
+
+Source: the notebook, "Batch normalizace pro 2D vstupy"; Ioffe and Szegedy, *Batch normalization*
+(2015), algorithm 1 and the gradients in section 3.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+Gradients = tuple[Tensor | None, ...]
+
+
+class BatchNorm1d(torch.autograd.Function):
+    """z, μ, v = batch normalisation of the rows of x; the module's docstring has the formulas.
+
+    ``BatchNorm1d.apply(x, γ, β, running_mean, running_var, training, eps)``. When not training,
+    None stands for μ and v, which are then the running ones. Nothing is updated here.
+    """
+
+    @staticmethod
+    def forward(
+        x: Tensor,
+        gamma: Tensor | None,
+        beta: Tensor | None,
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+        training: bool,
+        eps: float,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        dtype, x = x.dtype, at_least_float32(x)
+        if training:
+            v, mu = torch.var_mean(x, row_axes(x), correction=0)
+        else:
+            mu, v = cast(Tensor, running_mean), cast(Tensor, running_var)
+        scale = times(gamma, torch.rsqrt(v + eps))
+        z = (x - mu) * scale
+        if beta is not None:
+            z += beta
+        return z.to(dtype), *((mu, v) if training else (None, None))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
+        x, gamma, _, running_mean, running_var, ctx.training, ctx.eps = inputs
+        _, mu, v = output if ctx.training else (None, running_mean, running_var)
+        ctx.save_for_backward(x, gamma, mu, v)
+
+    @staticmethod
+    def backward(ctx: Any, grad_z: Tensor, grad_mu: Tensor, grad_v: Tensor) -> Gradients:
+        x, gamma, mu, v = ctx.saved_tensors
+        return *BatchNorm1d.gradients(ctx, x, gamma, mu, v, grad_z, grad_mu, grad_v), *[None] * 4
+
+    @staticmethod
+    def gradients(
+        ctx: Any,
+        x: Tensor,
+        gamma: Tensor | None,
+        mu: Tensor,
+        v: Tensor,
+        grad_z: Tensor,
+        grad_mu: Tensor,
+        grad_v: Tensor,
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """x̄, γ̄, β̄ for x of shape … × C, whose rows are all axes but the last."""
+        dtype, x, grad_z = x.dtype, at_least_float32(x), at_least_float32(grad_z)
+        rows = row_axes(x)
+        N = x.shape[:-1].numel()
+        r = torch.rsqrt(v + ctx.eps)
+        x_hat = (x - mu) * r
+        grad_beta = grad_z.sum(rows)
+        grad_gamma = (grad_z * x_hat).sum(rows)
+        grad_x = None
+        if ctx.needs_input_grad[0] and ctx.training:
+            through_z = grad_z - grad_beta / N - x_hat * (grad_gamma / N)
+            grad_x = times(gamma, r) * through_z + grad_mu / N + (x - mu) * (2 * grad_v / N)
+        elif ctx.needs_input_grad[0]:
+            grad_x = times(gamma, r) * grad_z
+        return (
+            None if grad_x is None else grad_x.to(dtype),
+            grad_gamma if ctx.needs_input_grad[1] else None,
+            grad_beta if ctx.needs_input_grad[2] else None,
+        )
+
+
+class BatchNorm2d(torch.autograd.Function):
+    """`BatchNorm1d` of the (N·H·W) × C matrix of an N × C × H × W tensor; arguments as there."""
+
+    @staticmethod
+    def forward(x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        z, mu, v = BatchNorm1d.forward(channels_behind(x), *arguments)
+        return channels_in_front(z), mu, v
+
+    setup_context = BatchNorm1d.setup_context
+
+    @staticmethod
+    def backward(ctx: Any, grad_z: Tensor, grad_mu: Tensor, grad_v: Tensor) -> Gradients:
+        x, gamma, mu, v = ctx.saved_tensors
+        grad_x, grad_gamma, grad_beta = BatchNorm1d.gradients(
+            ctx, channels_behind(x), gamma, mu, v, channels_behind(grad_z), grad_mu, grad_v
+        )
+        if grad_x is not None:
+            grad_x = channels_in_front(grad_x)
+        return grad_x, grad_gamma, grad_beta, *[None] * 4
+
+
+def channels_behind(x: Tensor) -> Tensor:
+    """View N × C × H × W as N × H × W × C."""
+    return x.movedim(1, -1)
+
+
+def channels_in_front(x: Tensor) -> Tensor:
+    """View N × H × W × C as N × C × H × W."""
+    return x.movedim(-1, 1)
+
+
+def row_axes(x: Tensor) -> tuple[int, ...]:
+    """All axes but the last."""
+    return tuple(range(x.dim() - 1))
+
+
+def times(gamma: Tensor | None, r: Tensor) -> Tensor:
+    """γ · r, where no γ means 1."""
+    return r if gamma is None else gamma * r
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Half-precision inputs are normalised in float32, as PyTorch does."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def batch_norm1d(
+    input: Tensor,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalise each column of a matrix; as ``torch.nn.functional.batch_norm``.
+
+    Args:
+        input: N × C.
+        weight: γ, of shape C; None stands for 1.
+        bias: β, of shape C; None stands for 0.
+        running_mean: C, updated in place when training; None keeps none.
+        running_var: C, likewise, from the unbiased variance.
+        training: normalise by the batch's mean and variance, not by the running ones.
+        momentum: m of ``running ← (1 − m) · running + m · batch``.
+        eps: ε, added to the variance.
+
+    Returns:
+        N × C.
+
+    Raises:
+        ValueError: the input has another number of dimensions, or training with one row only,
+            which has no variance.
+        RuntimeError: an argument's shape is not (C,), or not training without running averages.
+
+    Example:
+        >>> batch_norm1d(torch.tensor([[1.0], [3.0]]), training=True, eps=0.0)
+        tensor([[-1.],
+                [ 1.]])
+    """
+    arguments = input, weight, bias, running_mean, running_var
+    return _batch_norm(BatchNorm1d, ("N", "C"), *arguments, training, momentum, eps)
+
+
+def batch_norm2d(
+    input: Tensor,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalise each channel of a batch of images; as ``torch.nn.functional.batch_norm``.
+
+    Args:
+        input: N × C × H × W.
+        weight, bias, running_mean, running_var, training, momentum, eps: as `batch_norm1d`.
+
+    Returns:
+        N × C × H × W, in the memory format of the input.
+
+    Raises:
+        ValueError, RuntimeError: as `batch_norm1d`, N·H·W taking the place of N.
+
+    Example:
+        >>> batch_norm2d(torch.tensor([[[[1.0, 3.0]]]]), training=True, eps=0.0)
+        tensor([[[[-1.,  1.]]]])
+    """
+    arguments = input, weight, bias, running_mean, running_var
+    return _batch_norm(BatchNorm2d, ("N", "C", "H", "W"), *arguments, training, momentum, eps)
+
+
+def _batch_norm(
+    function: type[torch.autograd.Function],
+    axes: tuple[str, ...],
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> Tensor:
+    if input.dim() != len(axes):
+        raise ValueError(
+            f"batch normalisation expects an input of shape ({', '.join(axes)}), "
+            f"got {tuple(input.shape)}"
+        )
+    num_channels = input.shape[1]
+    num_rows = input.shape[0] * input.shape[2:].numel()
+    vectors = {
+        "weight": weight,
+        "bias": bias,
+        "running_mean": running_mean,
+        "running_var": running_var,
+    }
+    for name, vector in vectors.items():
+        if vector is not None and vector.shape != (num_channels,):
+            raise RuntimeError(
+                f"batch normalisation of {num_channels} channels needs a {name} of shape "
+                f"({num_channels},), got {tuple(vector.shape)}"
+            )
+    if not training and (running_mean is None or running_var is None):
+        raise RuntimeError("batch normalisation needs running_mean and running_var when not training")
+    if training and num_rows == 1:
+        raise ValueError(
+            "batch normalisation expects more than 1 value per channel when training, got shape "
+            f"{tuple(input.shape)}"
+        )
+    z: Tensor
+    z, mu, v = function.apply(input, weight, bias, running_mean, running_var, training, eps)
+    if training and num_rows:
+        with torch.no_grad():
+            if running_mean is not None:
+                running_mean.lerp_(mu.to(running_mean), momentum)
+            if running_var is not None:
+                running_var.lerp_(v.to(running_var) * (num_rows / (num_rows - 1)), momentum)
+    return z

@@ -1,0 +1,58 @@
+"""Two-dimensional convolution as a layer."""
+
+from __future__ import annotations
+
+from math import prod, sqrt
+
+from torch import Tensor, nn
+
+from ansnet.functional import conv2d
+
+Pair = int | tuple[int, int]
+
+
+class Conv2d(nn.Conv2d):
+    """`ansnet.functional.conv2d` with its filters, in the place of `torch.nn.Conv2d`.
+
+    Args:
+        in_channels: C.
+        out_channels: F, the number of filters.
+        kernel_size: K, or (height, width) of the window.
+        stride, padding, dilation, groups: as `ansnet.functional.conv2d`.
+        bias: learn a bias for each filter.
+
+    Weights start from U(−1/√(C/G·K_h·K_w), +1/√(C/G·K_h·K_w)), biases from zero (notebook,
+    "Dvourozměrná konvoluce jako vrstva").
+
+    Shapes: N × C × H × W to N × F × Q_h × Q_w; weight F × C/G × K_h × K_w, bias F.
+
+    Raises:
+        ValueError: ``groups`` divides the channels or the filters not evenly, or ``padding`` is an
+            unknown word.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Pair,
+        stride: Pair = 1,
+        padding: Pair | str = 0,
+        dilation: Pair = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias
+        )
+
+    def reset_parameters(self) -> None:
+        bound = 1 / sqrt(prod(self.weight.shape[1:]))
+        nn.init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return conv2d(
+            input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+        )

@@ -1,0 +1,76 @@
+"""Batch normalisation as layers.
+
+They are subclasses of PyTorch's: parameters, buffers and their names, initialisation (weight 1,
+bias 0, running mean 0, running variance 1), ``momentum=None`` and the state dict's version are
+PyTorch's own, and whatever looks for batch normalisation in a network by its class (the conversion
+to SyncBatchNorm, the averaging of weights) finds these too. Only the arithmetic is ours.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from ansnet.functional import batch_norm1d, batch_norm2d
+
+
+class BatchNormFunction(Protocol):
+    """The signature that `batch_norm1d` and `batch_norm2d` share."""
+
+    def __call__(
+        self,
+        input: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+        training: bool,
+        momentum: float,
+        eps: float,
+    ) -> Tensor: ...
+
+
+class BatchNorm1d(nn.BatchNorm1d):
+    """`ansnet.functional.batch_norm1d`, in the place of `torch.nn.BatchNorm1d`.
+
+    Args: as `torch.nn.BatchNorm1d`.
+
+    Shapes: N × C to N × C.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return apply_batch_norm(self, batch_norm1d, input)
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """`ansnet.functional.batch_norm2d`, in the place of `torch.nn.BatchNorm2d`.
+
+    Args: as `torch.nn.BatchNorm2d`.
+
+    Shapes: N × C × H × W to N × C × H × W.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return apply_batch_norm(self, batch_norm2d, input)
+
+
+def apply_batch_norm(
+    layer: nn.BatchNorm1d | nn.BatchNorm2d, function: BatchNormFunction, input: Tensor
+) -> Tensor:
+    """Normalise by the batch when training or without running averages, and keep those up."""
+    momentum = layer.momentum
+    if layer.training and layer.num_batches_tracked is not None:
+        layer.num_batches_tracked.add_(1)
+        if momentum is None:  # the plain average of all batches so far
+            momentum = 1 / int(layer.num_batches_tracked)
+    return function(
+        input,
+        layer.weight,
+        layer.bias,
+        layer.running_mean,
+        layer.running_var,
+        layer.training or layer.running_mean is None,
+        momentum or 0.0,
+        layer.eps,
+    )

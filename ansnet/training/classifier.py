@@ -1,0 +1,141 @@
+"""The LightningModule that trains an image classifier."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassAccuracy
+
+from ansnet.compatibility import lightning
+from ansnet.modules import SoftmaxCrossEntropy
+from ansnet.training.metrics import accuracy
+from ansnet.training.settings import OPTIMIZERS
+
+Batch = tuple[Tensor, Tensor]
+
+
+class SubsetMetrics(nn.Module):
+    """Loss and accuracy over a whole subset, each sample weighing the same."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.loss = MeanMetric()
+        self.accuracy = MulticlassAccuracy(num_classes, average="micro")
+
+    def update(self, loss: Tensor, scores: Tensor, targets: Tensor) -> None:
+        self.loss.update(loss, weight=len(targets))
+        self.accuracy.update(scores, targets)
+
+    def compute_and_reset(self) -> tuple[Tensor, Tensor]:
+        loss, share_correct = self.loss.compute(), self.accuracy.compute()
+        self.loss.reset()
+        self.accuracy.reset()
+        return loss, share_correct
+
+
+class ImageClassifier(lightning.LightningModule):
+    """Trains and validates any network that maps images to class scores.
+
+    Args:
+        network: N × 3 × H × W to N × num_classes.
+        num_classes: number of classes.
+        criterion: the loss; None is `SoftmaxCrossEntropy`.
+        optimizer: ``"adam"`` or ``"sgd"``.
+        lr: learning rate, the same throughout.
+        momentum: of SGD.
+        weight_decay: added to the gradient as ``weight_decay · w`` (L2).
+
+    Logs, each under the name that it has in TensorBoard and in ``metrics.csv``:
+
+    ==========================================  ================================================
+    ``train/loss_step``, ``train/accuracy_step``  of each training batch
+    ``learning_rate``                           at each step
+    ``train/loss``, ``train/accuracy``          over the epoch, while the weights moved
+    ``val/loss``, ``val/accuracy``              over the validation images, after the epoch
+    ``epoch``                                   number of epochs completed
+    ==========================================  ================================================
+
+    Validated on two loaders, as `ansnet.training.run` does before training, it takes the first for
+    the validation images and the second for the training images.
+
+    Raises:
+        ValueError: the optimizer is unknown.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        num_classes: int = 10,
+        criterion: nn.Module | None = None,
+        optimizer: str = "adam",
+        lr: float = 1e-3,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {optimizer!r}")
+        self.save_hyperparameters(ignore=["network", "criterion"], logger=False)
+        self.network = network
+        self.criterion = SoftmaxCrossEntropy() if criterion is None else criterion
+        self.optimizer = optimizer
+        self.lr = lr
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.train_metrics = SubsetMetrics(num_classes)
+        self.val_metrics = SubsetMetrics(num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        scores: Tensor = self.network(images)
+        return scores
+
+    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+        loss, scores = self.measure(batch, self.train_metrics)
+        batch_accuracy = accuracy(scores.detach(), batch[1])
+        steps = {"train/loss_step": loss.detach(), "train/accuracy_step": batch_accuracy}
+        self.log_dict({**steps, "learning_rate": self.current_learning_rate()}, on_epoch=False)
+        return {"loss": loss, "accuracy": batch_accuracy}
+
+    def validation_step(self, batch: Batch, batch_index: int, dataloader_idx: int = 0) -> None:
+        self.measure(batch, self.train_metrics if dataloader_idx else self.val_metrics)
+
+    def measure(self, batch: Batch, metrics: SubsetMetrics) -> tuple[Tensor, Tensor]:
+        images, targets = batch
+        scores = self(images)
+        loss: Tensor = self.criterion(scores, targets)
+        metrics.update(loss.detach(), scores.detach(), targets)
+        return loss, scores
+
+    def on_train_epoch_end(self) -> None:
+        self.log_subset("train", self.train_metrics, epochs_completed=self.current_epoch + 1)
+
+    def on_validation_epoch_end(self) -> None:
+        if self.trainer.state.fn == "fit":
+            self.log_subset("val", self.val_metrics, epochs_completed=self.current_epoch + 1)
+        else:
+            self.log_subset("val", self.val_metrics, epochs_completed=self.current_epoch)
+            self.log_subset("train", self.train_metrics, epochs_completed=self.current_epoch)
+
+    def log_subset(self, subset: str, metrics: SubsetMetrics, epochs_completed: int) -> None:
+        if metrics.loss.update_called:
+            loss, subset_accuracy = metrics.compute_and_reset()
+            self.log_dict(
+                {
+                    f"{subset}/loss": loss,
+                    f"{subset}/accuracy": subset_accuracy,
+                    "epoch": float(epochs_completed),
+                }
+            )
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        if self.optimizer == "adam":
+            return torch.optim.Adam(self.parameters(), self.lr, weight_decay=self.weight_decay)
+        return torch.optim.SGD(
+            self.parameters(), self.lr, momentum=self.momentum, weight_decay=self.weight_decay
+        )
+
+    def current_learning_rate(self) -> float:
+        optimizers = self.trainer.optimizers
+        rate: float = optimizers[0].param_groups[0]["lr"]
+        return rate

@@ -1,0 +1,77 @@
+"""What a run left in ``metrics.csv``, epoch by epoch: its best epoch, and its picture."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """The figures after an epoch; epoch 0 is the untrained network."""
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+
+
+def read_history(metrics_csv: Path) -> list[Epoch]:
+    """The epochs that ``metrics.csv`` holds in full.
+
+    Args:
+        metrics_csv: as Lightning's CSVLogger writes it, with the columns of `ImageClassifier`.
+
+    Returns:
+        The epochs in order.
+    """
+    columns = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
+    measured: dict[int, dict[str, float]] = {}
+    with metrics_csv.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            values = {column: float(row[column]) for column in columns if row.get(column)}
+            if values:
+                measured.setdefault(int(float(row["epoch"])), {}).update(values)
+    return [
+        Epoch(epoch, *(values[column] for column in columns))
+        for epoch, values in sorted(measured.items())
+        if len(values) == len(columns)
+    ]
+
+
+def best_epoch(history: list[Epoch]) -> Epoch:
+    """The epoch of the highest validation accuracy, the first such one."""
+    return max(history, key=lambda epoch: epoch.val_accuracy)
+
+
+def draw_curves(history: list[Epoch], title: str, picture: Path) -> None:
+    """Draw loss and accuracy of both subsets over the epochs, the best one marked, as a PNG."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    best = best_epoch(history)
+    epochs = [epoch.epoch for epoch in history]
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure.suptitle(title)
+    loss_axes, accuracy_axes = figure.subplots(1, 2)
+    for axes, quantity, scale in ((loss_axes, "loss", 1), (accuracy_axes, "accuracy", 100)):
+        for subset, colour in (("train", "tab:blue"), ("val", "tab:orange")):
+            values = [scale * getattr(epoch, f"{subset}_{quantity}") for epoch in history]
+            axes.plot(epochs, values, marker="o", markersize=4, color=colour, label=subset)
+        axes.set_xlabel("epochs completed")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.legend()
+    loss_axes.set_ylabel("cross-entropy")
+    accuracy_axes.set_ylabel("accuracy in %")
+    accuracy_axes.annotate(
+        f"best: {best.val_accuracy:.2%}",
+        (best.epoch, 100 * best.val_accuracy),
+        xytext=(0, -28),
+        textcoords="offset points",
+        ha="right",
+        arrowprops={"arrowstyle": "->"},
+    )
+    figure.savefig(picture, dpi=120)

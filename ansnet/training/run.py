@@ -1,0 +1,191 @@
+"""A run: from settings to a trained network and the files that tell of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import warnings
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import torch
+from torch import nn
+
+from ansnet.compatibility import lightning, torchvision
+from ansnet.data import CIFAR10DataModule, ImageDataModule, Shapes10DataModule
+from ansnet.models import create_model, torch_twin
+from ansnet.training.callbacks import SmoothedProgress, Throughput, readable_duration
+from ansnet.training.classifier import ImageClassifier
+from ansnet.training.history import Epoch, best_epoch, draw_curves, read_history
+from ansnet.training.settings import Settings, SettingsError
+
+MOST_WORKERS = 8
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run arrived at, and where it left its files."""
+
+    history: list[Epoch]
+    best: Epoch
+    best_checkpoint: Path
+    log_dir: Path
+    seconds: float
+
+    def __str__(self) -> str:
+        return "\n".join(
+            [
+                f"best epoch   {self.best.epoch} of {self.history[-1].epoch}: validation accuracy "
+                f"{self.best.val_accuracy:.2%}, loss {self.best.val_loss:.4f}; training accuracy "
+                f"{self.best.train_accuracy:.2%}, loss {self.best.train_loss:.4f}",
+                f"checkpoint   {self.best_checkpoint}",
+                f"curves       {self.log_dir / 'curves.png'}",
+                f"time         {readable_duration(self.seconds)}",
+                f"browse       tensorboard --logdir {self.log_dir.parent.parent}",
+            ]
+        )
+
+
+def train(settings: Settings) -> Result:
+    """Train as the settings say.
+
+    Leaves ``metrics.csv``, ``hparams.yaml``, the TensorBoard events, ``curves.png`` and
+    ``checkpoints/`` in ``log_dir/<model>/version_<n>/``.
+
+    Args:
+        settings: see `Settings`.
+
+    Returns:
+        The epochs' figures and the best of them by validation accuracy.
+
+    Raises:
+        SettingsError: the machine has not what the settings ask for.
+        DataError: the data is missing or damaged.
+        UnknownModelError, NotationError: see `create_model`.
+    """
+    check_machine(settings)
+    start = monotonic()
+    lightning.seed_everything(settings.seed, workers=True, verbose=False)
+    classifier = make_classifier(settings)
+    data = make_data(settings)
+    trainer = make_trainer(settings)
+    log_dir = Path(str(trainer.log_dir))
+    with warnings.catch_warnings():
+        ignore_expected_warnings()
+        if trainer.is_global_zero:
+            record = describe_run(settings, classifier)
+            for logger in trainer.loggers:
+                logger.log_hyperparams(record)
+        data.prepare_data()
+        data.setup("validate")
+        if settings.resume is None:
+            loaders = [data.val_dataloader(), data.untouched_train_dataloader()]
+            trainer.validate(classifier, loaders, verbose=False)
+        trainer.fit(classifier, datamodule=data, ckpt_path=settings.resume)
+    history = read_history(log_dir / "metrics.csv")
+    draw_curves(history, f"{settings.model} on {settings.dataset}", log_dir / "curves.png")
+    checkpoint = Path(trainer.checkpoint_callback.best_model_path)  # type: ignore[union-attr]
+    return Result(history, best_epoch(history), checkpoint, log_dir, monotonic() - start)
+
+
+def check_machine(settings: Settings) -> None:
+    """Refuse an accelerator that is not there.
+
+    Raises:
+        SettingsError: naming what is missing.
+    """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+        "auto": True,
+    }
+    there["gpu"] = there["cuda"] or there["mps"]
+    if not there[settings.accelerator]:
+        raise SettingsError(
+            f"--accelerator {settings.accelerator}: torch {torch.__version__} finds none on this "
+            "machine; use --accelerator cpu, or leave it out to take what the machine has"
+        )
+
+
+def make_classifier(settings: Settings) -> ImageClassifier:
+    network = create_model(settings.model)
+    criterion: nn.Module | None = None
+    if settings.ops == "torch":
+        network, criterion = torch_twin(network), nn.CrossEntropyLoss()
+    return ImageClassifier(
+        network,
+        network.out_features,
+        criterion,
+        settings.optimizer,
+        settings.lr,
+        settings.momentum,
+        settings.weight_decay,
+    )
+
+
+def make_data(settings: Settings) -> ImageDataModule:
+    workers = settings.num_workers
+    if workers is None:  # on a CPU the network needs the cores itself
+        on_gpu = settings.accelerator != "cpu" and torch.cuda.is_available()
+        workers = min(os.cpu_count() or 1, MOST_WORKERS) if on_gpu else 0
+    options: dict[str, Any] = {
+        "batch_size": settings.batch_size,
+        "augment": settings.augment,
+        "num_workers": workers,
+        "seed": settings.seed,
+    }
+    if settings.dataset == "shapes10":
+        return Shapes10DataModule(**options)
+    return CIFAR10DataModule(settings.data_dir, settings.mirror, **options)
+
+
+def make_trainer(settings: Settings) -> lightning.Trainer:
+    name = settings.model if settings.model.isidentifier() else "notation"
+    board = lightning.loggers.TensorBoardLogger(settings.log_dir, name, default_hp_metric=False)
+    table = lightning.loggers.CSVLogger(settings.log_dir, name, version=board.version)
+    checkpoints = lightning.callbacks.ModelCheckpoint(
+        monitor="val/accuracy",
+        mode="max",
+        save_last=True,
+        filename="best-epoch={epoch:.0f}-val_accuracy={val/accuracy:.4f}",
+        auto_insert_metric_name=False,
+    )
+    return lightning.Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        sync_batchnorm=settings.devices > 1,
+        precision=settings.precision,  # type: ignore[arg-type]
+        max_epochs=settings.max_epochs,
+        deterministic=True,
+        logger=[board, table],
+        callbacks=[checkpoints, Throughput(), SmoothedProgress()],
+        num_sanity_val_steps=0,  # the validation before training has run every step already
+        log_every_n_steps=1,
+        enable_model_summary=False,
+    )
+
+
+def ignore_expected_warnings() -> None:
+    """Silence advice that does not hold here: workers would take the network's cores on a CPU."""
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+
+
+def describe_run(settings: Settings, classifier: ImageClassifier) -> dict[str, Any]:
+    """The settings, and what else the figures depend on."""
+    cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    return {
+        **asdict(settings),
+        "notation": classifier.network.notation,
+        "parameters": sum(parameter.numel() for parameter in classifier.network.parameters()),
+        "machine": platform.processor() or platform.machine(),
+        "gpu": cuda,
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "lightning": version("lightning"),
+    }
