@@ -56,14 +56,16 @@ class ImageDataModule(lightning.LightningDataModule):
             }
 
     def train_dataloader(self) -> DataLoader[Sample]:
+        self.setup("fit")
         return self.loader(self.subsets["train"], shuffle=True, generator=self.shuffle_order)
 
     def val_dataloader(self) -> DataLoader[Sample]:
+        self.setup("validate")
         return self.loader(self.subsets["val"])
 
     def untouched_train_dataloader(self) -> DataLoader[Sample]:
         """The training images as the validation images are: in order, and not augmented."""
-        self.setup("validate")
+        self.setup("fit")
         if not self.augment:
             return self.loader(self.subsets["train"])
         return self.loader(self.subset(train=True, transform=evaluation_transform()))

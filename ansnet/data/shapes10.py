@@ -92,12 +92,12 @@ def draw_chunk(targets: Tensor, generator: torch.Generator) -> Tensor:
     def uniform(low: float, high: float, *shape: int) -> Tensor:
         return low + (high - low) * torch.rand(N, *shape, generator=generator)
 
-    radius = uniform(6.5, 12.0, 1, 1)
+    radius = uniform(7.0, 13.0, 1, 1)
     centre_x, centre_y = (SIZE / 2 + uniform(-1, 1, 1, 1) * (SIZE / 2 - radius) for _ in "xy")
     angle = uniform(0.0, 2 * pi, 1, 1)
-    background, shading = uniform(0.0, 1.0, 1, 1, 3), uniform(-0.3, 0.3, 2, 1, 1, 3)
-    colour = different_colour(background, uniform(0.0, 1.0, 1, 1, 3))
-    noise = 0.06 * torch.randn(N, SIZE, SIZE, 3, generator=generator)
+    background, shading = uniform(0.0, 0.5, 1, 1, 3), uniform(-0.3, 0.3, 2, 1, 1, 3)
+    colour = uniform(0.5, 1.0, 1, 1, 3)
+    noise = 0.05 * torch.randn(N, SIZE, SIZE, 3, generator=generator)
 
     pixel = torch.arange(SIZE) + 0.5
     x, y = (pixel[None, None, :] - centre_x) / radius, (pixel[None, :, None] - centre_y) / radius
@@ -112,12 +112,6 @@ def draw_chunk(targets: Tensor, generator: torch.Generator) -> Tensor:
     shade = shading[:, 0] * ramp[:, None, None] + shading[:, 1] * ramp[None, :, None]
     image = cover * colour + (1 - cover) * (background + shade) + noise
     return (255 * image.clamp(0, 1)).round().to(torch.uint8)
-
-
-def different_colour(background: Tensor, colour: Tensor) -> Tensor:
-    """Move each colour channel that is too near to the background's half the range away."""
-    too_near = (colour - background).abs().amax(-1, keepdim=True) < 0.35
-    return torch.where(too_near, (background + 0.5) % 1.0, colour)
 
 
 class Shapes10(Dataset[Sample]):

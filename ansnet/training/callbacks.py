@@ -47,24 +47,33 @@ class SmoothedProgress(lightning.callbacks.TQDMProgressBar):
     """Progress of the epoch with the time that it has left, and a line an epoch that stays.
 
     Training loss and accuracy are shown smoothed, ``0.99 · old + 0.01 · new``, from their values
-    before training on (notebook, "Hlavní cyklus").
+    before training on (notebook, "Hlavní cyklus"). Where the output is no terminal, but a file or
+    another program, only the lines are written.
     """
 
     def __init__(self) -> None:
-        super().__init__(refresh_rate=1 if sys.stderr.isatty() else 100)
+        super().__init__()
+        if not sys.stderr.isatty():
+            self.disable()
         self.smoothed: dict[str, Tensor] = {}
         self.training_start = 0.0
+        self.first_epoch = 0
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         super().on_validation_end(trainer, module)
         if trainer.state.fn == "validate":
             measured = trainer.callback_metrics
             self.smoothed = {name: measured[f"train/{name}"] for name in FIGURES}
-            self.print_epoch(trainer, "before training", "")
+            self.write_epoch(trainer, "before training")
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         super().on_train_start(trainer, module)
         self.training_start, self.first_epoch = monotonic(), trainer.current_epoch
+
+    def on_train_epoch_start(self, trainer: Trainer, *unused: Any) -> None:
+        super().on_train_epoch_start(trainer, *unused)
+        title = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        self.train_progress_bar.set_description(title)
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Batch, index: int
@@ -83,21 +92,24 @@ class SmoothedProgress(lightning.callbacks.TQDMProgressBar):
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         super().on_train_epoch_end(trainer, module)
         done = trainer.current_epoch + 1
-        total = trainer.max_epochs or done
-        left = (monotonic() - self.training_start) / (done - self.first_epoch) * (total - done)
-        speed = trainer.callback_metrics["images_per_second"]
-        self.print_epoch(
+        to_do = (trainer.max_epochs or done) - done
+        left = (monotonic() - self.training_start) / (done - self.first_epoch) * to_do
+        self.write_epoch(
             trainer,
-            f"epoch {done}/{total}",
-            f"  {speed:,.0f} images/s" + (f"  {readable_duration(left)} left" if left else ""),
+            f"epoch {done}/{done + to_do}",
+            f"{trainer.callback_metrics['images_per_second']:,.0f} images/s",
+            *([f"{readable_duration(left)} left"] if to_do else []),
         )
 
-    def print_epoch(self, trainer: Trainer, title: str, ending: str) -> None:
+    def write_epoch(self, trainer: Trainer, title: str, *endings: str) -> None:
         def figures(subset: str) -> str:
             loss, accuracy = (trainer.callback_metrics[f"{subset}/{name}"] for name in FIGURES)
-            return f"{subset} loss {loss:.4f} accuracy {accuracy:.2%}"
+            return f"{subset} loss {loss:.4f} accuracy {accuracy:6.2%}"
 
-        self.print(f"{title:<15}  {figures('train')}  {figures('val')}{ending}")
+        if trainer.is_global_zero:
+            self.val_progress_bar.write(
+                "  ".join([f"{title:<15}", figures("train"), figures("val"), *endings])
+            )
 
 
 def readable_duration(seconds: float) -> str:

@@ -27,12 +27,6 @@ class SubsetMetrics(nn.Module):
         self.loss.update(loss, weight=len(targets))
         self.accuracy.update(scores, targets)
 
-    def compute_and_reset(self) -> tuple[Tensor, Tensor]:
-        loss, share_correct = self.loss.compute(), self.accuracy.compute()
-        self.loss.reset()
-        self.accuracy.reset()
-        return loss, share_correct
-
 
 class ImageClassifier(lightning.LightningModule):
     """Trains and validates any network that maps images to class scores.
@@ -91,42 +85,36 @@ class ImageClassifier(lightning.LightningModule):
         return scores
 
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
-        loss, scores = self.measure(batch, self.train_metrics)
+        loss, scores = self.measure(batch, "train")
         batch_accuracy = accuracy(scores.detach(), batch[1])
         steps = {"train/loss_step": loss.detach(), "train/accuracy_step": batch_accuracy}
         self.log_dict({**steps, "learning_rate": self.current_learning_rate()}, on_epoch=False)
         return {"loss": loss, "accuracy": batch_accuracy}
 
     def validation_step(self, batch: Batch, batch_index: int, dataloader_idx: int = 0) -> None:
-        self.measure(batch, self.train_metrics if dataloader_idx else self.val_metrics)
+        self.measure(batch, ("val", "train")[dataloader_idx])
 
-    def measure(self, batch: Batch, metrics: SubsetMetrics) -> tuple[Tensor, Tensor]:
+    def on_validation_epoch_end(self) -> None:
+        self.log("epoch", float(self.current_epoch + (self.trainer.state.fn == "fit")))
+
+    def on_train_epoch_end(self) -> None:
+        self.log("epoch", float(self.current_epoch + 1))
+
+    def measure(self, batch: Batch, subset: str) -> tuple[Tensor, Tensor]:
+        """Loss and scores of a batch, which also count towards the epoch's figures of its subset."""
         images, targets = batch
         scores = self(images)
         loss: Tensor = self.criterion(scores, targets)
+        metrics = self.train_metrics if subset == "train" else self.val_metrics
         metrics.update(loss.detach(), scores.detach(), targets)
+        self.log_dict(
+            {f"{subset}/loss": metrics.loss, f"{subset}/accuracy": metrics.accuracy},
+            on_step=False,
+            on_epoch=True,
+            batch_size=len(targets),
+            add_dataloader_idx=False,
+        )
         return loss, scores
-
-    def on_train_epoch_end(self) -> None:
-        self.log_subset("train", self.train_metrics, epochs_completed=self.current_epoch + 1)
-
-    def on_validation_epoch_end(self) -> None:
-        if self.trainer.state.fn == "fit":
-            self.log_subset("val", self.val_metrics, epochs_completed=self.current_epoch + 1)
-        else:
-            self.log_subset("val", self.val_metrics, epochs_completed=self.current_epoch)
-            self.log_subset("train", self.train_metrics, epochs_completed=self.current_epoch)
-
-    def log_subset(self, subset: str, metrics: SubsetMetrics, epochs_completed: int) -> None:
-        if metrics.loss.update_called:
-            loss, subset_accuracy = metrics.compute_and_reset()
-            self.log_dict(
-                {
-                    f"{subset}/loss": loss,
-                    f"{subset}/accuracy": subset_accuracy,
-                    "epoch": float(epochs_completed),
-                }
-            )
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         if self.optimizer == "adam":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import warnings
@@ -71,20 +72,20 @@ def train(settings: Settings) -> Result:
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     classifier = make_classifier(settings)
     data = make_data(settings)
-    trainer = make_trainer(settings)
-    log_dir = Path(str(trainer.log_dir))
+    data.prepare_data()
     with warnings.catch_warnings():
-        ignore_expected_warnings()
+        silence_expected_messages()
+        trainer = make_trainer(settings)
         if trainer.is_global_zero:
             record = describe_run(settings, classifier)
             for logger in trainer.loggers:
                 logger.log_hyperparams(record)
-        data.prepare_data()
-        data.setup("validate")
+            print(introduction(settings, record, trainer))
         if settings.resume is None:
             loaders = [data.val_dataloader(), data.untouched_train_dataloader()]
             trainer.validate(classifier, loaders, verbose=False)
         trainer.fit(classifier, datamodule=data, ckpt_path=settings.resume)
+    log_dir = Path(str(trainer.log_dir))
     history = read_history(log_dir / "metrics.csv")
     draw_curves(history, f"{settings.model} on {settings.dataset}", log_dir / "curves.png")
     checkpoint = Path(trainer.checkpoint_callback.best_model_path)  # type: ignore[union-attr]
@@ -161,6 +162,7 @@ def make_trainer(settings: Settings) -> lightning.Trainer:
         precision=settings.precision,  # type: ignore[arg-type]
         max_epochs=settings.max_epochs,
         deterministic=True,
+        inference_mode=False,  # tensors made in it before training could not be updated while training
         logger=[board, table],
         callbacks=[checkpoints, Throughput(), SmoothedProgress()],
         num_sanity_val_steps=0,  # the validation before training has run every step already
@@ -169,9 +171,26 @@ def make_trainer(settings: Settings) -> lightning.Trainer:
     )
 
 
-def ignore_expected_warnings() -> None:
-    """Silence advice that does not hold here: workers would take the network's cores on a CPU."""
+def introduction(settings: Settings, record: dict[str, Any], trainer: lightning.Trainer) -> str:
+    """What is about to be trained, on what, with what."""
+    device = f"cpu, {record['threads']} threads"
+    if not isinstance(trainer.accelerator, lightning.accelerators.CPUAccelerator):
+        device = f"{settings.devices} {trainer.strategy.root_device.type}, {record['gpu']}"
+    return (
+        f"{settings.model}: {record['parameters']:,} parameters, {settings.ops} operations, on "
+        f"{settings.dataset}\n{settings.optimizer}, lr {settings.lr:g}, batch {settings.batch_size}, "
+        f"{settings.max_epochs} epochs, {'' if settings.augment else 'no '}augmentation, seed "
+        f"{settings.seed}, {settings.precision}, {device}\nrecorded in {trainer.log_dir}"
+    )
+
+
+def silence_expected_messages() -> None:
+    """Silence what the user can do nothing about, and what the introduction says better."""
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    # On a CPU, workers would take the network's own cores.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    # Lightning 2.6 beside torch 2.15.
+    warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\).*", FutureWarning)
 
 
 def describe_run(settings: Settings, classifier: ImageClassifier) -> dict[str, Any]:
@@ -181,11 +200,13 @@ def describe_run(settings: Settings, classifier: ImageClassifier) -> dict[str, A
         **asdict(settings),
         "notation": classifier.network.notation,
         "parameters": sum(parameter.numel() for parameter in classifier.network.parameters()),
-        "machine": platform.processor() or platform.machine(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "gpu": cuda,
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
-        "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
+        "torch": str(torch.__version__),
+        "torchvision": str(torchvision.__version__),
         "lightning": version("lightning"),
     }

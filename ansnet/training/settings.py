@@ -36,9 +36,9 @@ class Recipe:
     weight_decay: float = 0.0
 
 
-NOTEBOOK = Recipe(max_epochs=6, batch_size=128, augment=False)
+NOTEBOOK = Recipe(max_epochs=6, batch_size=64, augment=False, lr=5e-4)
 AUGMENTED = Recipe(max_epochs=12, batch_size=128, augment=True)
-NEWCOMER = Recipe(max_epochs=4, batch_size=32, augment=False)
+NEWCOMER = Recipe(max_epochs=3, batch_size=64, augment=False)
 
 default_learning_rate = {"adam": 1e-3, "sgd": 0.01}
 
