@@ -271,9 +271,12 @@ def _batch_norm(
             "batch normalisation expects more than 1 value per channel when training, got shape "
             f"{tuple(input.shape)}"
         )
+    if num_rows == 0:  # nothing to normalise, nor to learn about the averages; gradients are 0
+        training = False
+        running_mean, running_var = input.new_zeros(num_channels), input.new_ones(num_channels)
     z: Tensor
     z, mu, v = function.apply(input, weight, bias, running_mean, running_var, training, eps)
-    if training and num_rows:
+    if training:
         with torch.no_grad():
             if running_mean is not None:
                 running_mean.lerp_(mu.to(running_mean), momentum)

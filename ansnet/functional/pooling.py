@@ -45,7 +45,8 @@ class MaxPool2d(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, window_size: tuple[int, int], ties: Ties) -> Tensor:
-        return windows_of(x, window_size).amax(-1).amax(-2)
+        z = windows_of(x, window_size).amax(-1).amax(-2)
+        return z.contiguous(memory_format=memory_format_of(x))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -60,6 +61,12 @@ class MaxPool2d(torch.autograd.Function):
         receives = ~(windows < z) if ctx.ties == "all" else first_maximum(windows)
         grad_windows = torch.where(receives, grad_z, 0)
         return image_of(grad_windows, x.shape), None, None
+
+
+def memory_format_of(x: Tensor) -> torch.memory_format:
+    """Channels-last for images that are stored so, else contiguous."""
+    stored_so = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if stored_so and not x.is_contiguous() else torch.contiguous_format
 
 
 def windows_of(x: Tensor, window_size: tuple[int, int]) -> Tensor:
@@ -95,7 +102,7 @@ def max_pool2d(input: Tensor, window_size: Size2, ties: Ties = "all") -> Tensor:
             or the ``"first"`` in reading order, as PyTorch does.
 
     Returns:
-        N × C × ⌊H/K⌋ × ⌊W/K⌋ (or without N).
+        N × C × ⌊H/K⌋ × ⌊W/K⌋ (or without N), in the memory format of the input.
 
     Raises:
         RuntimeError: the input is neither 3-D nor 4-D, or smaller than one window.

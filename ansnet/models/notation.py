@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+import torch
 from torch import nn
 
 import ansnet.modules
@@ -202,8 +203,13 @@ class Network(nn.Sequential):
 
 
 def torch_twin(network: Network) -> Network:
-    """The same network from `torch.nn` layers, with a copy of the weights, in the same mode."""
-    twin = Network(network.notation, network.in_shape, network.bias, layers=nn)
+    """The same network from `torch.nn` layers, with a copy of the weights, in the same mode.
+
+    Draws no random numbers: whatever follows is as random as it would have been without.
+    """
+    with torch.random.fork_rng(devices=[]):
+        twin = Network(network.notation, network.in_shape, network.bias, layers=nn)
+    twin.to(next(network.parameters()))
     twin.load_state_dict(network.state_dict())
     return twin.train(network.training)
 

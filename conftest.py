@@ -1,0 +1,42 @@
+"""What every test may rely on: the data's place, devices, and the names that examples use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ansnet.training.settings import DATA_DIR_VARIABLE
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    no_data = pytest.mark.skip(reason=f"needs CIFAR-10: ${DATA_DIR_VARIABLE} names no folder with it")
+    no_cuda = pytest.mark.skip(reason="needs a CUDA device")
+    for item in items:
+        if "cifar10" in item.keywords and not cifar10_folder().is_dir():
+            item.add_marker(no_data)
+        if "cuda" in item.keywords and not torch.cuda.is_available():
+            item.add_marker(no_cuda)
+
+
+def cifar10_folder() -> Path:
+    return Path(os.environ.get(DATA_DIR_VARIABLE, ""), "cifar-10-batches-py").absolute()
+
+
+@pytest.fixture
+def cifar10_dir() -> Path:
+    """The folder that holds the official CIFAR-10; for tests marked ``cifar10``."""
+    return cifar10_folder().parent
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _names_for_examples(doctest_namespace: dict[str, Any]) -> None:
+    doctest_namespace["torch"] = torch

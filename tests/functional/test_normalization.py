@@ -1,0 +1,180 @@
+"""`ansnet.functional.normalization`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ansnet.functional import batch_norm1d, batch_norm2d
+from ansnet.functional.normalization import BatchNorm1d
+from tests.functional.comparison import assert_differentiable, assert_equal, random
+
+TOLERANCE = 1e-10  # sums of at most a few hundred terms, and a division by a deviation near 1
+
+SHAPES = [(7, 3), (2, 1), (2, 3, 4, 5), (1, 3, 1, 2), (13, 2, 3, 1)]
+
+
+def function_for(shape: tuple[int, ...]) -> Any:
+    return batch_norm1d if len(shape) == 2 else batch_norm2d
+
+
+def running_averages(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    return torch.randn(shape[1], dtype=torch.float64), torch.rand(shape[1], dtype=torch.float64) + 0.5
+
+
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_equals_pytorch(shape: tuple[int, ...], training: bool, affine: bool) -> None:
+    mean, var = running_averages(shape)
+    ours, theirs = function_for(shape), F.batch_norm
+    x = random(*shape)
+    vectors = [random(shape[1]), random(shape[1])] if affine else [None, None]
+    assert_equal(
+        lambda x, w, b: ours(x, w, b, mean.clone(), var.clone(), training, 0.3, 1e-3),
+        lambda x, w, b: theirs(x, mean.clone(), var.clone(), w, b, training, 0.3, 1e-3),
+        [x, *vectors],
+        TOLERANCE,
+    )
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("shape", [(4, 3), (2, 3, 2, 2)])
+def test_gradients(shape: tuple[int, ...], training: bool) -> None:
+    mean, var = running_averages(shape)
+
+    def function(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+        return function_for(shape)(x, w, b, mean.clone(), var.clone(), training)
+
+    assert_differentiable(function, [random(*shape), random(3), random(3)])
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("momentum", [0.0, 0.1, 1.0])
+def test_running_averages_are_pytorchs(shape: tuple[int, ...], momentum: float) -> None:
+    ours, theirs = running_averages(shape), None
+    theirs = tuple(average.clone() for average in ours)
+    x = torch.randn(shape, dtype=torch.float64)
+    function_for(shape)(x, None, None, *ours, training=True, momentum=momentum)
+    F.batch_norm(x, *theirs, training=True, momentum=momentum)
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, atol=TOLERANCE, rtol=TOLERANCE)
+
+
+def test_running_averages_rest_when_not_training() -> None:
+    mean, var = running_averages((4, 3))
+    before = mean.clone(), var.clone()
+    batch_norm1d(torch.randn(4, 3, dtype=torch.float64), None, None, mean, var)
+    assert torch.equal(mean, before[0])
+    assert torch.equal(var, before[1])
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_the_rows_are_a_free_view_in_every_memory_format(
+    monkeypatch: pytest.MonkeyPatch, memory_format: torch.memory_format
+) -> None:
+    x = torch.randn(4, 3, 5, 6).contiguous(memory_format=memory_format).requires_grad_()
+    rows: list[Tensor] = []
+    forward = BatchNorm1d.forward
+
+    def spy(x: Tensor, *arguments: Any) -> Any:
+        rows.append(x)
+        return forward(x, *arguments)
+
+    monkeypatch.setattr(BatchNorm1d, "forward", spy)
+    z = batch_norm2d(x, training=True)
+    (grad_x,) = torch.autograd.grad(
+        z, x, torch.randn(4, 3, 5, 6).contiguous(memory_format=memory_format)
+    )
+    assert rows[0].shape == (4, 5, 6, 3)
+    assert rows[0].data_ptr() == x.data_ptr()
+    assert z.is_contiguous(memory_format=memory_format)
+    assert grad_x.is_contiguous(memory_format=memory_format)
+
+
+def test_normalises_by_channel_not_by_position() -> None:
+    x = 5 + 3 * torch.randn(8, 4, 6, 7, dtype=torch.float64)
+    z = batch_norm2d(x, training=True, eps=0.0)
+    torch.testing.assert_close(z.mean((0, 2, 3)), torch.zeros(4, dtype=torch.float64))
+    torch.testing.assert_close(z.var((0, 2, 3), correction=0), torch.ones(4, dtype=torch.float64))
+
+
+def test_memory_layouts() -> None:
+    for view in (lambda x: x.contiguous(memory_format=torch.channels_last), lambda x: x.mT[:, ::2]):
+        assert_equal(
+            lambda x, view=view: batch_norm2d(view(x), training=True),
+            lambda x, view=view: F.batch_norm(view(x), None, None, training=True),
+            [random(3, 4, 5, 6)],
+            TOLERANCE,
+        )
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_an_empty_batch_leaves_the_averages_alone(training: bool) -> None:
+    mean, var = running_averages((0, 3))
+    before = mean.clone(), var.clone()
+    x = random(0, 3, 2, 2)
+    z = batch_norm2d(x, None, None, mean, var, training)
+    (grad_x,) = torch.autograd.grad(z.sum(), x)
+    assert z.shape == grad_x.shape == x.shape
+    assert torch.equal(mean, before[0])
+    assert torch.equal(var, before[1])
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("training", [True, False])
+def test_half_precision_images_with_float32_parameters(training: bool, dtype: torch.dtype) -> None:
+    x = torch.randn(8, 3, 5, 5).to(dtype).requires_grad_()
+    w, b = (random(3, dtype=torch.float32) for _ in "wb")
+    grad_z = torch.randn(8, 3, 5, 5).to(dtype)
+    mean, var = torch.zeros(3), torch.ones(3)
+    ours = batch_norm2d(x, w, b, mean.clone(), var.clone(), training)
+    theirs = F.batch_norm(x, mean.clone(), var.clone(), w, b, training)
+    got = [ours, *torch.autograd.grad(ours, [x, w, b], grad_z)]
+    expected = [theirs, *torch.autograd.grad(theirs, [x, w, b], grad_z)]
+    for one, other in zip(got, expected, strict=True):
+        assert one.dtype == other.dtype
+        # computed in float32 by both, rounded once to 8 or 11 bits
+        torch.testing.assert_close(one.float(), other.float(), atol=0.02, rtol=0.01)
+
+
+def test_the_gradient_through_the_statistics_is_second_order_correct() -> None:
+    """A penalty on the gradient: what goes wrong when μ and v pass for constants."""
+    x = random(6, 3)
+
+    def penalty(function: Any) -> Tensor:
+        (grad_x,) = torch.autograd.grad(function(x).pow(3).sum(), x, create_graph=True)
+        return torch.autograd.grad(grad_x.square().sum(), x)[0]
+
+    ours = penalty(lambda x: batch_norm1d(x, training=True))
+    theirs = penalty(lambda x: F.batch_norm(x, None, None, training=True))
+    torch.testing.assert_close(ours, theirs, atol=1e-8, rtol=1e-8)  # gradients are of order 100
+
+
+@pytest.mark.parametrize(
+    ("function", "shape", "arguments", "error", "message"),
+    [
+        (batch_norm1d, (4, 3, 2), {}, ValueError, r"shape \(N, C\), got \(4, 3, 2\)"),
+        (batch_norm2d, (4, 3), {}, ValueError, r"\(N, C, H, W\), got \(4, 3\)"),
+        (batch_norm1d, (1, 3), {"training": True}, ValueError, r"more than 1 value.*\(1, 3\)"),
+        (batch_norm2d, (1, 3, 1, 1), {"training": True}, ValueError, "more than 1 value"),
+        (batch_norm1d, (4, 3), {}, RuntimeError, "needs running_mean and running_var"),
+        (batch_norm1d, (4, 3), {"weight": torch.ones(4)}, RuntimeError, r"a weight of shape \(3,\)"),
+        (
+            batch_norm1d,
+            (4, 3),
+            {"running_var": torch.ones(2), "training": True},
+            RuntimeError,
+            r"running_var of shape \(3,\), got \(2,\)",
+        ),
+    ],
+)
+def test_wrong_arguments_are_named(
+    function: Any, shape: tuple[int, ...], arguments: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        function(torch.zeros(shape), **arguments)

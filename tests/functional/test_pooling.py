@@ -1,0 +1,117 @@
+"""`ansnet.functional.pooling`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from ansnet.functional import max_pool2d
+from tests.functional.comparison import assert_differentiable, assert_equal, distinct
+
+WINDOWS = [1, 2, 3, (2, 3), (3, 1), (1, 5)]
+
+
+@pytest.mark.parametrize("ties", ["all", "first"])
+@pytest.mark.parametrize("window", WINDOWS, ids=str)
+@pytest.mark.parametrize("shape", [(2, 3, 6, 6), (1, 1, 7, 5), (0, 3, 6, 6), (3, 8, 11), (2, 3, 3, 5)])
+def test_without_ties_equals_pytorch(shape: tuple[int, ...], window: Any, ties: Any) -> None:
+    assert_equal(
+        lambda x: max_pool2d(x, window, ties),
+        lambda x: F.max_pool2d(x, window),
+        [distinct(*shape)],
+        tolerance=0,  # a selection: nothing is rounded
+    )
+
+
+@pytest.mark.parametrize("ties", ["all", "first"])
+@pytest.mark.parametrize("window", WINDOWS, ids=str)
+def test_gradients(window: Any, ties: Any) -> None:
+    assert_differentiable(lambda x: max_pool2d(x, window, ties), [distinct(2, 2, 4, 5)])
+
+
+@pytest.mark.parametrize("window", WINDOWS, ids=str)
+def test_the_first_of_ties_is_pytorchs(window: Any) -> None:
+    x = torch.randint(3, (4, 3, 7, 8)).double().requires_grad_()
+    assert_equal(
+        lambda x: max_pool2d(x, window, ties="first"),
+        lambda x: F.max_pool2d(x, window),
+        [x],
+        tolerance=0,
+    )
+
+
+def test_all_ties_receive_the_gradient() -> None:
+    x = torch.tensor([[[1.0, 5.0, 2.0, 2.0, 9.0], [5.0, 5.0, 2.0, 2.0, 9.0]]], requires_grad=True)
+    (grad_x,) = torch.autograd.grad(max_pool2d(x, 2), x, torch.tensor([[[3.0, 4.0]]]))
+    assert grad_x.tolist() == [[[0, 3, 4, 4, 0], [3, 3, 4, 4, 0]]]
+    (grad_x,) = torch.autograd.grad(max_pool2d(x, 2, "first"), x, torch.tensor([[[3.0, 4.0]]]))
+    assert grad_x.tolist() == [[[0, 3, 4, 0, 0], [0, 0, 0, 0, 0]]]
+
+
+def formula(x: torch.Tensor, grad_z: torch.Tensor, K: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The notebook's two formulas, element by element."""
+    N, C, M_h, M_w = x.shape
+    z, grad_x = torch.empty(N, C, M_h // K, M_w // K, dtype=x.dtype), torch.zeros_like(x)
+    for n, c, u, v in torch.cartesian_prod(*map(torch.arange, z.shape)).tolist():
+        rows, columns = slice(K * u, K * u + K), slice(K * v, K * v + K)
+        window = x[n, c, rows, columns]
+        z[n, c, u, v] = window.max()
+        grad_x[n, c, rows, columns] = torch.where(window == window.max(), grad_z[n, c, u, v], 0)
+    return z, grad_x
+
+
+@pytest.mark.parametrize("K", [1, 2, 3])
+def test_equals_the_formula_element_by_element(K: int) -> None:
+    x = torch.randint(4, (2, 3, 7, 6)).double().requires_grad_()
+    grad_z = torch.randn(2, 3, 7 // K, 6 // K, dtype=torch.float64)
+    z = max_pool2d(x, K)
+    (grad_x,) = torch.autograd.grad(z, x, grad_z)
+    expected_z, expected_grad_x = formula(x.detach(), grad_z, K)
+    assert torch.equal(z, expected_z)
+    assert torch.equal(grad_x, expected_grad_x)
+
+
+def test_memory_formats() -> None:
+    for view in (lambda x: x.contiguous(memory_format=torch.channels_last), lambda x: x.mT[..., 1::2]):
+        for ties in ("all", "first"):
+            assert_equal(
+                lambda x, view=view, ties=ties: max_pool2d(view(x), 2, ties),
+                lambda x, view=view: F.max_pool2d(view(x), 2),
+                [distinct(2, 3, 7, 6)],
+                tolerance=0,
+            )
+
+
+def test_channels_last_stays_channels_last() -> None:
+    x = distinct(2, 3, 6, 6).detach().contiguous(memory_format=torch.channels_last).requires_grad_()
+    z = max_pool2d(x, 2)
+    z.sum().backward()
+    assert z.is_contiguous(memory_format=torch.channels_last)
+    assert x.grad is not None
+    assert x.grad.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_not_a_number_is_a_maximum() -> None:
+    x = torch.tensor([[[1.0, float("nan")], [3.0, 2.0]]])
+    assert max_pool2d(x, 2).isnan().all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "arguments", "error", "message"),
+    [
+        ((2, 3, 4, 4), {"window_size": 5}, RuntimeError, "5 x 5, is larger than the image, 4 x 4"),
+        ((2, 3, 4, 4), {"window_size": (1, 5)}, RuntimeError, "1 x 5"),
+        ((4, 4), {"window_size": 2}, RuntimeError, r"got \(4, 4\)"),
+        ((2, 3, 4, 4), {"window_size": 0}, RuntimeError, "window_size must be at least 1, got 0"),
+        ((2, 3, 4, 4), {"window_size": "2"}, TypeError, "window_size must be an int"),
+        ((2, 3, 4, 4), {"window_size": 2, "ties": "last"}, ValueError, "got 'last'"),
+    ],
+)
+def test_wrong_arguments_are_named(
+    shape: tuple[int, ...], arguments: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        max_pool2d(torch.zeros(shape), **arguments)
