@@ -63,6 +63,11 @@ class CIFAR10DataModule(ImageDataModule):
 
     def unpack_archive(self) -> None:
         """Extract the archive, which is downloaded unless it is there and whole."""
+        if self.mirror is not None and not self.mirror.startswith(("http://", "https://")):
+            raise DataError(
+                f"--mirror {self.mirror}: expected an address that begins with http:// or https://; "
+                "name a folder with --data-dir"
+            )
         archive = self.data_dir / CIFAR10.filename
         url = self.mirror or CIFAR10.url
         if not url.endswith(CIFAR10.filename):

@@ -148,7 +148,9 @@ class Shapes10DataModule(ImageDataModule):
     """
 
     classes = tuple(shape.__name__ for shape in SHAPES)
+    train_size = 6000
+    val_size = 1000
 
     def subset(self, train: bool, transform: Transform) -> Dataset[Sample]:
-        size, drawing_seed = (6000, 1) if train else (1000, 2)
+        size, drawing_seed = (self.train_size, 1) if train else (self.val_size, 2)
         return Shapes10(size, drawing_seed, transform)

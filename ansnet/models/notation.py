@@ -4,7 +4,7 @@
 ``C(f)``       3×3 convolution with f filters and padding 1
 ``N``          batch normalisation
 ``R``          ReLU
-``M(k)``       max-pooling over windows of k×k
+``M(k)``       max-pooling over windows of k×k; of equal maxima the first gets the gradient
 ``L(d)``       linear layer with d outputs; before the first one, the image is flattened
 ``CNR(f)``     letters in a row are layers in a row; the number belongs to the C, M or L
 ``res(…)``     residual block, z = x + block(x)
@@ -270,7 +270,10 @@ class _Builder:
                         f"{height}x{width}",
                     )
                 self.shape = (channels, height // item.number, width // item.number)
-                return [("pool", self.layers.MaxPool2d(item.number))]
+                # PyTorch's choice among equal maxima, so that the twin is the same network; ties are
+                # frequent where an image is flat, and torch.nn knows no other choice.
+                ties = {} if self.layers is nn else {"ties": "first"}
+                return [("pool", self.layers.MaxPool2d(item.number, **ties))]
             case _:
                 return self.linear(item, bias)
 

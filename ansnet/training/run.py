@@ -93,7 +93,7 @@ def train(settings: Settings) -> Result:
 
 
 def check_machine(settings: Settings) -> None:
-    """Refuse an accelerator that is not there.
+    """Refuse an accelerator or a checkpoint that is not there.
 
     Raises:
         SettingsError: naming what is missing.
@@ -110,6 +110,8 @@ def check_machine(settings: Settings) -> None:
             f"--accelerator {settings.accelerator}: torch {torch.__version__} finds none on this "
             "machine; use --accelerator cpu, or leave it out to take what the machine has"
         )
+    if settings.resume is not None and not Path(settings.resume).is_file():
+        raise SettingsError(f"--resume {settings.resume}: there is no such file; give a checkpoint")
 
 
 def make_classifier(settings: Settings) -> ImageClassifier:
@@ -189,6 +191,8 @@ def silence_expected_messages() -> None:
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     # On a CPU, workers would take the network's own cores.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    # A resumed run is recorded in a folder of its own.
+    warnings.filterwarnings("ignore", "The dirpath has changed from.*")
     # Lightning 2.6 beside torch 2.15.
     warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\).*", FutureWarning)
 

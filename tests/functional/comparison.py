@@ -27,14 +27,13 @@ def assert_equal(
     theirs: Function,
     tensors: Sequence[Tensor | None],
     tolerance: float,
-    grad_output: Tensor | None = None,
 ) -> None:
     """Output and every gradient agree within ``tolerance``, absolute and relative.
 
     Gradients are of the inputs, and of the parameters where the functions are modules.
     """
     output, expected = ours(*tensors), theirs(*tensors)
-    grad_output = torch.randn_like(expected) if grad_output is None else grad_output
+    grad_output = torch.randn_like(expected)
     compared = [(output, expected)]
     sources = [[*filter_differentiable(tensors), *parameters_of(f)] for f in (ours, theirs)]
     if sources[0]:

@@ -1,0 +1,104 @@
+"""`ansnet.data.cifar10`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+import torch
+from torchvision.datasets import CIFAR10
+
+from ansnet.data import CIFAR10DataModule, DataError
+
+
+def prepared(folder: Path, **options: object) -> CIFAR10DataModule:
+    data = CIFAR10DataModule(folder, **options)  # type: ignore[arg-type]
+    data.prepare_data()
+    return data
+
+
+def test_an_archive_is_unpacked_where_it_lies(tiny_cifar10: Path) -> None:
+    data = prepared(tiny_cifar10)
+    assert (tiny_cifar10 / CIFAR10.base_folder).is_dir()
+    assert len(data.train_dataloader().dataset) == 50
+    assert len(data.val_dataloader().dataset) == 10
+
+
+def test_the_folder_of_the_batches_may_be_named_itself(tiny_cifar10: Path) -> None:
+    prepared(tiny_cifar10)
+    assert len(prepared(tiny_cifar10 / CIFAR10.base_folder).val_dataloader().dataset) == 10
+
+
+@pytest.fixture
+def mirror(tiny_cifar10: Path) -> Iterator[str]:
+    """A web server on this machine that has the archive."""
+    handler = partial(SimpleHTTPRequestHandler, directory=tiny_cifar10)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("ending", ["", "/", "/cifar-10-python.tar.gz"])
+def test_a_mirror_may_be_named(mirror: str, tmp_path: Path, ending: str) -> None:
+    data = prepared(tmp_path / "new", mirror=mirror + ending)
+    assert len(data.train_dataloader().dataset) == 50
+
+
+def test_what_a_mirror_sends_is_checked(
+    mirror: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CIFAR10, "tgz_md5", "0" * 32)
+    with pytest.raises(DataError, match="failed"):
+        prepared(tmp_path / "new", mirror=mirror)
+
+
+def test_a_mirror_is_a_web_address() -> None:
+    with pytest.raises(DataError, match=r"--mirror /some/folder: .*http.*--data-dir"):
+        prepared(Path("nowhere"), mirror="/some/folder")
+
+
+@pytest.mark.parametrize("mirror", [None, "http://127.0.0.1:9"])
+def test_no_copy_and_no_network_says_what_to_do(
+    tiny_cifar10: Path, tmp_path: Path, mirror: str | None
+) -> None:
+    with pytest.raises(DataError, match=r"--data-dir.*--mirror.*--dataset shapes10") as error:
+        prepared(tmp_path / "empty", mirror=mirror)
+    assert str(tmp_path / "empty") in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_damaged_file_is_named_and_left_alone(tiny_cifar10: Path) -> None:
+    prepared(tiny_cifar10)
+    damaged = tiny_cifar10 / CIFAR10.base_folder / "data_batch_3"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    with pytest.raises(DataError, match=r"damaged: .*data_batch_3 .*--data-dir"):
+        prepared(tiny_cifar10)
+    assert damaged.exists()
+
+
+def test_a_missing_file_is_named(tiny_cifar10: Path) -> None:
+    prepared(tiny_cifar10)
+    (tiny_cifar10 / CIFAR10.base_folder / "test_batch").unlink()
+    with pytest.raises(DataError, match=r"incomplete: .*test_batch is missing"):
+        prepared(tiny_cifar10)
+
+
+def test_images_are_normalised(tiny_cifar10: Path) -> None:
+    images, _ = next(iter(prepared(tiny_cifar10).val_dataloader()))
+    pixels = torch.from_numpy(CIFAR10(tiny_cifar10, train=False).data).permute(0, 3, 1, 2) / 255
+    mean = torch.tensor([0.485, 0.456, 0.406]).reshape(3, 1, 1)
+    std = torch.tensor([0.229, 0.224, 0.225]).reshape(3, 1, 1)
+    torch.testing.assert_close(images, (pixels - mean) / std)
+
+
+@pytest.mark.cifar10
+def test_the_official_split(cifar10_dir: Path) -> None:
+    data = prepared(cifar10_dir)
+    assert len(data.train_dataloader().dataset) == 50_000
+    assert len(data.val_dataloader().dataset) == 10_000
+    assert CIFAR10(cifar10_dir).classes == list(data.classes)

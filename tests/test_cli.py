@@ -1,0 +1,138 @@
+"""`ansnet.cli` and ``train.py``: from the command line to the files and the error messages."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ansnet.cli import main, make_parser
+
+ROOT = Path(__file__).parents[1]
+SMALL = "CNR(8), M(4), CR(16), M(4), L(10)"
+
+
+def run_train(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), *arguments],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_from_the_command_line_to_the_files(tmp_path: Path) -> None:
+    options = "--dataset shapes10 --max-epochs 1 --batch-size 500 --model"
+    result = run_train(*options.split(), SMALL, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    for line in ("before training", "epoch 1/1", "best epoch", "checkpoint", "tensorboard --logdir"):
+        assert line in result.stdout
+    folder = tmp_path / "lightning_logs" / "notation" / "version_0"
+    found = {path.name.split(".")[0] for path in folder.iterdir()}
+    assert found == {"metrics", "hparams", "curves", "events", "checkpoints"}
+    assert len(list((folder / "checkpoints").iterdir())) == 2
+    # nothing but what torch itself may say where torchvision is another build (test_compatibility)
+    assert "Warning" not in result.stderr.replace("MissingOperatorsWarning", "")
+
+
+def test_options_come_from_a_file_and_the_command_line_overrides_it(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text("model: vgg7bn\nlr: 0.5\naugment: true\n")
+    given = make_parser().parse_args(["--config", str(tmp_path / "recipe.yaml"), "--lr", "0.25"])
+    assert (given.model, given.lr, given.augment) == ("vgg7bn", 0.25, True)
+
+
+def test_augmentation_can_be_turned_on_and_off() -> None:
+    parser = make_parser()
+    assert parser.parse_args(["--augment"]).augment is True
+    assert parser.parse_args(["--no-augment"]).augment is False
+    assert parser.parse_args([]).augment is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "vgg8"], "unknown model 'vgg8': did you mean vgg7"),
+        (["--model", "CR(64), X(2), L(10)"], "position 9 (at 'X(2), L(10)'): unknown layer 'X'"),
+        (["--model", "CR(64), L(3)"], "3 outputs, but there are 10 classes"),
+        (["--lr", "-1"], "--lr: "),
+        (["--lr", "fast"], "--lr: "),
+        (["--batch-size", "0"], "--batch-size: "),
+        (["--max-epochs", "1.5"], "--max-epochs: "),
+        (["--weight-decay", "-0.1"], "--weight-decay: "),
+        (["--optimizer", "adamw"], "invalid choice: 'adamw'"),
+        (["--momentum", "0.9"], "--momentum 0.9 has no effect with --optimizer adam"),
+        (["--epochs", "3"], "unknown flag --epochs; did you mean --max-epochs?"),
+        (["--model=vgg7", "--datset", "cifar10"], "unknown flag --datset; did you mean --dataset?"),
+        (["--xyzzy"], "unknown flag --xyzzy; see train.py --help"),
+        (["stray"], "stray"),
+        (["--config", "missing.yaml"], "missing.yaml"),
+        (["--resume", "missing.ckpt"], "--resume missing.ckpt: there is no such file"),
+        (["--data-dir", "empty", "--mirror", "http://127.0.0.1:9"], "--data-dir"),
+    ],
+)
+def test_wrong_input_is_answered_with_one_line_and_exit_code_2(
+    arguments: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    error = capsys.readouterr().err
+    assert exit_.value.code == 2
+    assert message in error
+    assert error.startswith("train.py: error: ")
+    assert error.count("\n") == 1
+    assert list(tmp_path.rglob("*.ckpt")) == []
+
+
+def test_a_configuration_with_an_unknown_key_names_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "recipe.yaml").write_text("epochs: 3\n")
+    with pytest.raises(SystemExit) as exit_:
+        main(["--config", str(tmp_path / "recipe.yaml")])
+    assert exit_.value.code == 2
+    error = capsys.readouterr().err
+    assert "epochs" in error
+    assert error.count("\n") == 1
+
+
+def test_an_accelerator_that_is_not_there(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    with pytest.raises(SystemExit) as exit_:
+        main(["--accelerator", "gpu"])
+    assert exit_.value.code == 2
+    assert "--accelerator gpu: torch" in capsys.readouterr().err
+
+
+def test_without_data_and_network_there_is_no_stack_trace(tmp_path: Path) -> None:
+    result = run_train("--mirror", "http://127.0.0.1:9", cwd=tmp_path, ANSNET_DATA_DIR="nowhere")
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    last = result.stderr.splitlines()[-1]
+    assert "no CIFAR-10 in nowhere" in last
+    assert "--dataset shapes10" in last
+
+
+def test_help_is_read_without_loading_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.argv = ['train.py', '--help']; import atexit; "
+        "atexit.register(lambda: print('torch' in sys.modules)); from ansnet.cli import main; main()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0
+    assert "--max-epochs" in result.stdout
+    assert result.stdout.endswith("False\n")

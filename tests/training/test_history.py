@@ -1,0 +1,39 @@
+"""`ansnet.training.history`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image
+
+from ansnet.training.history import Epoch, best_epoch, draw_curves, read_history
+
+METRICS = """\
+epoch,step,train/accuracy,train/accuracy_step,train/loss,val/accuracy,val/loss
+0.0,0,0.1,,2.3,0.11,2.31
+0,0,,0.2,,,
+1.0,9,,,,0.5,1.5
+1.0,9,0.4,,1.6,,
+1,10,,0.6,,,
+2.0,19,,,,0.4,1.7
+2.0,19,0.6,,1.0,,
+3.0,29,,,,0.7,0.9
+"""
+
+HISTORY = [Epoch(0, 2.3, 0.1, 2.31, 0.11), Epoch(1, 1.6, 0.4, 1.5, 0.5), Epoch(2, 1.0, 0.6, 1.7, 0.4)]
+
+
+def test_epochs_are_read_from_the_rows_and_incomplete_ones_left_out(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text(METRICS)
+    assert read_history(tmp_path / "metrics.csv") == HISTORY
+
+
+def test_the_best_epoch_is_that_of_the_highest_validation_accuracy() -> None:
+    assert best_epoch(HISTORY).epoch == 1
+
+
+def test_the_picture_shows_something(tmp_path: Path) -> None:
+    draw_curves(HISTORY, "a network on a data set", tmp_path / "curves.png")
+    with Image.open(tmp_path / "curves.png") as picture:
+        assert picture.size == (1200, 480)
+        assert len(picture.convert("RGB").getcolors(10**6)) > 100

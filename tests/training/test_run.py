@@ -1,0 +1,238 @@
+"""`ansnet.training.run`: whole runs, small ones, and what they leave."""
+
+from __future__ import annotations
+
+import csv
+import math
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
+
+from ansnet.compatibility import lightning
+from ansnet.data import Shapes10DataModule
+from ansnet.models import create_model
+from ansnet.training.classifier import ImageClassifier
+from ansnet.training.metrics import accuracy
+from ansnet.training.run import Result, make_classifier, make_data, silence_expected_messages, train
+from ansnet.training.settings import Settings
+
+SMALL = "CNR(8), M(4), CR(16), M(4), LR(16), L(10)"
+BATCH = 50  # 600 training images make 12 steps, 100 validation images 2
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_images() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Shapes10DataModule, "train_size", 600)
+        patch.setattr(Shapes10DataModule, "val_size", 100)
+        yield
+
+
+def settings(log_dir: Path, **given: Any) -> Settings:
+    return Settings.complete(
+        {
+            "model": SMALL,
+            "dataset": "shapes10",
+            "max_epochs": 2,
+            "batch_size": BATCH,
+            "augment": True,
+            "precision": "32-true",
+            "accelerator": "cpu",
+            "devices": 1,
+            "seed": 0,
+            "ops": "ansnet",
+            "log_dir": str(log_dir),
+            **given,
+        }
+    )
+
+
+def rows(result: Result) -> list[dict[str, str]]:
+    """The rows of ``metrics.csv``, less what is measured in time."""
+    with (result.log_dir / "metrics.csv").open(newline="") as file:
+        return [
+            {name: value for name, value in row.items() if not name.startswith("images_per_second")}
+            for row in csv.DictReader(file)
+        ]
+
+
+def column(result: Result, name: str) -> list[float]:
+    with (result.log_dir / "metrics.csv").open(newline="") as file:
+        return [float(row[name]) for row in csv.DictReader(file) if row[name]]
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    return train(settings(tmp_path_factory.mktemp("logs")))
+
+
+def test_curves_start_from_the_untrained_network(result: Result) -> None:
+    untrained, *_, last = result.history
+    assert untrained.epoch == 0
+    assert abs(untrained.train_loss - math.log(10)) < 0.3
+    assert abs(untrained.val_loss - math.log(10)) < 0.3
+    assert last.epoch == 2
+    assert last.train_loss != untrained.train_loss
+
+
+def test_every_step_and_every_epoch_is_recorded(result: Result) -> None:
+    for name in ("train/loss_step", "train/accuracy_step", "learning_rate", "images_per_second_step"):
+        assert len(column(result, name)) == 24
+    for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy"):
+        assert len(column(result, name)) == 3
+    assert len(column(result, "images_per_second")) == 2
+    assert min(column(result, "images_per_second")) > 0
+    assert set(column(result, "learning_rate")) == {pytest.approx(1e-3)}
+
+
+def test_tensorboard_has_the_same_figures(result: Result) -> None:
+    events = EventAccumulator(str(result.log_dir)).Reload()
+    assert {"train/loss_step", "train/loss", "val/accuracy", "images_per_second"} <= set(
+        events.Tags()["scalars"]
+    )
+    assert [event.value for event in events.Scalars("val/accuracy")] == pytest.approx(
+        [epoch.val_accuracy for epoch in result.history]
+    )
+    assert [event.step for event in events.Scalars("val/accuracy")] == [0, 11, 23]
+
+
+def test_the_training_figures_are_means_over_the_epochs_images(result: Result) -> None:
+    steps = column(result, "train/loss_step")  # all batches are of one size here
+    for epoch in (1, 2):
+        mean = sum(steps[12 * epoch - 12 : 12 * epoch]) / 12
+        assert result.history[epoch].train_loss == pytest.approx(mean, rel=1e-5)
+
+
+def test_what_produced_the_figures_is_recorded(result: Result) -> None:
+    record = yaml.safe_load((result.log_dir / "hparams.yaml").read_text())
+    assert record["model"] == record["notation"] == SMALL
+    assert record["torch"] == torch.__version__
+    assert record["parameters"] == sum(p.numel() for p in create_model(SMALL).parameters())
+    assert {"seed", "lr", "batch_size", "threads", "lightning", "python"} <= record.keys()
+
+
+def test_there_is_a_picture_and_a_summary(result: Result) -> None:
+    assert (result.log_dir / "curves.png").stat().st_size > 10_000
+    summary = str(result)
+    assert f"best epoch   {result.best.epoch} of 2" in summary
+    assert f"{result.best.val_accuracy:.2%}" in summary
+    assert str(result.best_checkpoint) in summary
+
+
+def test_the_best_checkpoint_gives_the_best_figures(result: Result) -> None:
+    classifier = ImageClassifier.load_from_checkpoint(
+        result.best_checkpoint, network=create_model(SMALL)
+    ).eval()
+    (images, targets), *rest = Shapes10DataModule(batch_size=1000).val_dataloader()
+    assert not rest
+    assert accuracy(classifier(images), targets).item() == pytest.approx(result.best.val_accuracy)
+    assert (result.best_checkpoint.parent / "last.ckpt").exists()
+
+
+def test_same_seed_same_run(result: Result, tmp_path: Path) -> None:
+    assert rows(train(settings(tmp_path))) == rows(result)
+
+
+def test_another_seed_another_run(result: Result, tmp_path: Path) -> None:
+    other = train(settings(tmp_path, seed=1, max_epochs=1))
+    assert column(other, "train/loss_step")[:12] != column(result, "train/loss_step")[:12]
+
+
+def test_the_control_follows_the_same_curve(result: Result, tmp_path: Path) -> None:
+    control = train(settings(tmp_path, ops="torch"))
+    assert type(make_classifier(settings(tmp_path, ops="torch")).network.conv1) is nn.Conv2d
+    # float32: rounding grows from step to step, by Adam's division too; measured: 3e-6 after 24
+    assert column(control, "train/loss_step") == pytest.approx(
+        column(result, "train/loss_step"), abs=1e-4
+    )
+
+
+def test_a_run_can_be_resumed(result: Result, tmp_path: Path) -> None:
+    first = train(settings(tmp_path, max_epochs=1, augment=False))
+    resumed = train(
+        settings(
+            tmp_path,
+            augment=False,
+            resume=str(first.best_checkpoint.parent / "last.ckpt"),
+        )
+    )
+    assert [epoch.epoch for epoch in resumed.history] == [2]
+    assert len(column(resumed, "train/loss_step")) == 12
+    assert column(resumed, "train/loss_step") == pytest.approx(
+        column(train(settings(tmp_path, augment=False)), "train/loss_step")[12:], abs=0.1
+    )
+
+
+@pytest.mark.parametrize("ops", ["ansnet", "torch"])
+@pytest.mark.parametrize(
+    ("precision", "dtype", "tolerance"),
+    [("bf16-mixed", torch.float32, 0.02), ("64-true", torch.float64, 1e-4)],  # 8 bits; float32's own
+)
+def test_other_precisions_follow_the_curve(
+    result: Result, tmp_path: Path, precision: str, dtype: torch.dtype, tolerance: float, ops: str
+) -> None:
+    other = train(settings(tmp_path, precision=precision, ops=ops, max_epochs=1))
+    weights = torch.load(other.best_checkpoint, weights_only=True)["state_dict"]
+    assert weights["network.conv1.weight"].dtype == dtype
+    assert column(other, "train/loss_step") == pytest.approx(
+        column(result, "train/loss_step")[:12], abs=tolerance
+    )
+
+
+def test_the_optimizers_are_set_as_told() -> None:
+    network = create_model(SMALL)
+    adam = ImageClassifier(network, optimizer="adam", lr=0.1, weight_decay=0.2).configure_optimizers()
+    sgd = ImageClassifier(
+        network, optimizer="sgd", lr=0.1, weight_decay=0.2, momentum=0.3
+    ).configure_optimizers()
+    assert type(adam) is torch.optim.Adam
+    assert type(sgd) is torch.optim.SGD
+    for optimizer in (adam, sgd):
+        assert (optimizer.defaults["lr"], optimizer.defaults["weight_decay"]) == (0.1, 0.2)
+        assert len(optimizer.param_groups[0]["params"]) == len(list(network.parameters()))
+    assert sgd.defaults["momentum"] == 0.3
+
+
+def test_an_unknown_optimizer_is_refused() -> None:
+    with pytest.raises(ValueError, match="one of adam, sgd, got 'adagrad'"):
+        ImageClassifier(nn.Identity(), optimizer="adagrad")
+
+
+@pytest.mark.cifar10
+def test_on_cifar10_the_control_follows_the_same_curve_for_100_steps(
+    cifar10_dir: Path, tmp_path: Path
+) -> None:
+    curves = []
+    for ops in ("ansnet", "torch"):
+        chosen = replace(settings(tmp_path), model="vgg7", dataset="cifar10", ops=ops, batch_size=64)
+        chosen = replace(chosen, data_dir=str(cifar10_dir), augment=False)
+        lightning.seed_everything(0, verbose=False)
+        logger = lightning.loggers.CSVLogger(tmp_path, ops)
+        trainer = lightning.Trainer(
+            accelerator="cpu",
+            max_steps=100,
+            limit_val_batches=0,
+            logger=logger,
+            log_every_n_steps=1,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        with warnings.catch_warnings():
+            silence_expected_messages()
+            trainer.fit(make_classifier(chosen), datamodule=make_data(chosen))
+        with Path(logger.log_dir, "metrics.csv").open(newline="") as file:
+            steps = [row["train/loss_step"] for row in csv.DictReader(file)]
+        curves.append([float(loss) for loss in steps if loss])
+    ours, theirs = curves
+    assert len(ours) == 100
+    assert ours[-1] < ours[0] - 0.2
+    assert ours == pytest.approx(theirs, abs=1e-3)
