@@ -8,15 +8,31 @@ from __future__ import annotations
 
 import re
 import sys
+from argparse import Action
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import NoReturn
 
-from jsonargparse import ActionYesNo, ArgumentParser
+from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from ansnet.training import settings as known
 from ansnet.training.settings import Settings, SettingsError
+
+EXPECTED = {
+    "PositiveInt": "a whole number above 0",
+    "NonNegativeInt": "a whole number, 0 or above",
+    "PositiveFloat": "a number above 0",
+    "NonNegativeFloat": "a number, 0 or above",
+}
+
+
+class HelpFormatter(DefaultHelpFormatter):
+    """Leaves out the defaults that are null: the recipe's stand in for them."""
+
+    def _expand_help(self, action: Action) -> str:
+        text: str = super()._expand_help(action)
+        return text.replace(", default: null)", ")").replace(" (default: null)", "")
 
 
 class OneLineParser(ArgumentParser):
@@ -24,23 +40,35 @@ class OneLineParser(ArgumentParser):
 
     def error(self, message: str, exception: Exception | None = None) -> NoReturn:
         line = " ".join(message.split())
-        line = re.sub(r'Parser key "(\w+)":', lambda key: f"--{key[1].replace('_', '-')}:", line)
-        unknown = re.match(r"unrecognized arguments: (--[\w-]+)", line, re.IGNORECASE)
-        if unknown:
-            flags = [flag for action in self._actions for flag in action.option_strings]
-            nearest = get_close_matches(unknown[1], flags, n=1)
-            suggestion = f"did you mean {nearest[0]}?" if nearest else f"see {self.prog} --help"
-            line = f"unknown flag {unknown[1]}; {suggestion}"
+        if key := re.match(r'Parser key "(\w+)": (.*)', line):
+            line = f"--{key[1].replace('_', '-')}: {describe_wrong_value(key[2])}"
+        elif unknown := re.match(r"unrecognized arguments: (--[\w-]+)", line, re.IGNORECASE):
+            line = f"unknown flag {unknown[1]}; {self.nearest_flag(unknown[1])}"
         print(f"{self.prog}: error: {line}", file=sys.stderr)
         sys.exit(2)
+
+    def nearest_flag(self, unknown: str) -> str:
+        flags = [flag for action in self._actions for flag in action.option_strings]
+        nearest = get_close_matches(unknown, flags, n=1)
+        return f"did you mean {nearest[0]}?" if nearest else f"see {self.prog} --help"
+
+
+def describe_wrong_value(reason: str) -> str:
+    """What jsonargparse says of a number, in words: what was given, and what is expected."""
+    number = re.match(r"Not of type (\w+): (?:.*: )?'?(.*?)'?(?: does not conform .*)?$", reason)
+    if number and number[1] in EXPECTED:
+        return f"got {number[2]}, expected {EXPECTED[number[1]]}"
+    return reason
 
 
 def make_parser() -> OneLineParser:
     """The options, in the groups in which ``--help`` shows them."""
     parser = OneLineParser(
         prog="train.py",
+        usage="python train.py [options]",
         description="Train a convolutional network whose every operation is a documented formula.",
         epilog="Where no default is shown, the recommended one for the model and the data set is used.",
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("--config", action="config", help="read options from a YAML file")
 
@@ -58,7 +86,12 @@ def make_parser() -> OneLineParser:
     )
 
     data = parser.add_argument_group("data")
-    data.add_argument("--dataset", choices=known.DATASETS, default="cifar10")
+    data.add_argument(
+        "--dataset",
+        choices=known.DATASETS,
+        default="cifar10",
+        help="shapes10 is drawn in memory and needs no download",
+    )
     data.add_argument(
         "--data-dir",
         help="folder with CIFAR-10, or to download it to "
@@ -76,7 +109,7 @@ def make_parser() -> OneLineParser:
     training = parser.add_argument_group("training")
     training.add_argument("--max-epochs", type=PositiveInt, help="epochs to train")
     training.add_argument("--batch-size", type=PositiveInt, help="images a step and device")
-    training.add_argument("--optimizer", choices=known.OPTIMIZERS)
+    training.add_argument("--optimizer", choices=known.OPTIMIZERS, help="Adam, or SGD with momentum")
     training.add_argument("--lr", type=PositiveFloat, help="learning rate")
     training.add_argument("--momentum", type=NonNegativeFloat, help="of sgd")
     training.add_argument("--weight-decay", type=NonNegativeFloat, help="L2 penalty")
@@ -84,9 +117,16 @@ def make_parser() -> OneLineParser:
     training.add_argument("--resume", metavar="CHECKPOINT", help="go on from a checkpoint")
 
     machine = parser.add_argument_group("machine")
-    machine.add_argument("--accelerator", choices=known.ACCELERATORS, default="auto")
+    machine.add_argument(
+        "--accelerator",
+        choices=known.ACCELERATORS,
+        default="auto",
+        help="what to train on; auto takes what the machine has",
+    )
     machine.add_argument("--devices", type=PositiveInt, default=1, help="how many of them")
-    machine.add_argument("--precision", choices=known.PRECISIONS, default="32-true")
+    machine.add_argument(
+        "--precision", choices=known.PRECISIONS, default="32-true", help="bits of the numbers"
+    )
     machine.add_argument("--log-dir", default="lightning_logs", help="where the run is recorded")
     return parser
 
@@ -104,6 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except SettingsError as error:
         parser.error(str(error))
 
+    from ansnet.compatibility import lightning
     from ansnet.data import DataError
     from ansnet.models import NotationError, UnknownModelError
     from ansnet.training.run import train
@@ -112,4 +153,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
         result = train(settings)
     except (DataError, NotationError, SettingsError, UnknownModelError) as error:
         parser.error(str(error))
-    print(result)
+    lightning.utilities.rank_zero_only(print)(result)

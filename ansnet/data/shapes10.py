@@ -1,6 +1,6 @@
 """shapes10: ten kinds of shapes on 32×32 colour images, drawn from a seed in memory.
 
-No download. Position, size, angle, colours, the background's shading and the noise are drawn at
+No download. Position, size, tilt, colours, the background's shading and the noise are drawn at
 random for each image, so that a class is known by its outline alone; a linear classifier, which
 compares pixels, cannot see it.
 
@@ -12,7 +12,6 @@ draws a smooth edge. For the distances: Quilez, *2D distance functions*.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import pi
 from typing import Any
 
 import torch
@@ -92,12 +91,12 @@ def draw_chunk(targets: Tensor, generator: torch.Generator) -> Tensor:
     def uniform(low: float, high: float, *shape: int) -> Tensor:
         return low + (high - low) * torch.rand(N, *shape, generator=generator)
 
-    radius = uniform(7.0, 13.0, 1, 1)
+    radius = uniform(8.0, 13.0, 1, 1)
     centre_x, centre_y = (SIZE / 2 + uniform(-1, 1, 1, 1) * (SIZE / 2 - radius) for _ in "xy")
-    angle = uniform(0.0, 2 * pi, 1, 1)
-    background, shading = uniform(0.0, 0.5, 1, 1, 3), uniform(-0.3, 0.3, 2, 1, 1, 3)
+    angle = uniform(-0.4, 0.4, 1, 1)
+    background, shading = uniform(0.0, 0.5, 1, 1, 3), uniform(-0.2, 0.2, 2, 1, 1, 3)
     colour = uniform(0.5, 1.0, 1, 1, 3)
-    noise = 0.05 * torch.randn(N, SIZE, SIZE, 3, generator=generator)
+    noise = 0.04 * torch.randn(N, SIZE, SIZE, 3, generator=generator)
 
     pixel = torch.arange(SIZE) + 0.5
     x, y = (pixel[None, None, :] - centre_x) / radius, (pixel[None, :, None] - centre_y) / radius

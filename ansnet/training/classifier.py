@@ -42,13 +42,13 @@ class ImageClassifier(lightning.LightningModule):
 
     Logs, each under the name that it has in TensorBoard and in ``metrics.csv``:
 
-    ==========================================  ================================================
+    ============================================  ==============================================
     ``train/loss_step``, ``train/accuracy_step``  of each training batch
-    ``learning_rate``                           at each step
-    ``train/loss``, ``train/accuracy``          over the epoch, while the weights moved
-    ``val/loss``, ``val/accuracy``              over the validation images, after the epoch
-    ``epoch``                                   number of epochs completed
-    ==========================================  ================================================
+    ``learning_rate``                             at each step
+    ``train/loss``, ``train/accuracy``            over the epoch, while the weights moved
+    ``val/loss``, ``val/accuracy``                over the validation images, after the epoch
+    ``epoch``                                     number of epochs completed
+    ============================================  ==============================================
 
     Validated on two loaders, as `ansnet.training.run` does before training, it takes the first for
     the validation images and the second for the training images.
@@ -88,7 +88,8 @@ class ImageClassifier(lightning.LightningModule):
         loss, scores = self.measure(batch, "train")
         batch_accuracy = accuracy(scores.detach(), batch[1])
         steps = {"train/loss_step": loss.detach(), "train/accuracy_step": batch_accuracy}
-        self.log_dict({**steps, "learning_rate": self.current_learning_rate()}, on_epoch=False)
+        learning_rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        self.log_dict({**steps, "learning_rate": learning_rate}, on_epoch=False)
         return {"loss": loss, "accuracy": batch_accuracy}
 
     def validation_step(self, batch: Batch, batch_index: int, dataloader_idx: int = 0) -> None:
@@ -122,8 +123,3 @@ class ImageClassifier(lightning.LightningModule):
         return torch.optim.SGD(
             self.parameters(), self.lr, momentum=self.momentum, weight_decay=self.weight_decay
         )
-
-    def current_learning_rate(self) -> float:
-        optimizers = self.trainer.optimizers
-        rate: float = optimizers[0].param_groups[0]["lr"]
-        return rate

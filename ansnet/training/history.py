@@ -42,8 +42,8 @@ def read_history(metrics_csv: Path) -> list[Epoch]:
 
 
 def best_epoch(history: list[Epoch]) -> Epoch:
-    """The epoch of the highest validation accuracy, the first such one."""
-    return max(history, key=lambda epoch: epoch.val_accuracy)
+    """The epoch of training with the highest validation accuracy, the first such one."""
+    return max((epoch for epoch in history if epoch.epoch > 0), key=lambda epoch: epoch.val_accuracy)
 
 
 def draw_curves(history: list[Epoch], title: str, picture: Path) -> None:

@@ -9,6 +9,7 @@ import warnings
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from pickle import UnpicklingError
 from time import monotonic
 from typing import Any
 
@@ -71,6 +72,8 @@ def train(settings: Settings) -> Result:
     start = monotonic()
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     classifier = make_classifier(settings)
+    if settings.resume is not None:
+        check_checkpoint(settings, classifier)
     data = make_data(settings)
     data.prepare_data()
     with warnings.catch_warnings():
@@ -84,16 +87,20 @@ def train(settings: Settings) -> Result:
         if settings.resume is None:
             loaders = [data.val_dataloader(), data.untouched_train_dataloader()]
             trainer.validate(classifier, loaders, verbose=False)
-        trainer.fit(classifier, datamodule=data, ckpt_path=settings.resume)
+        trainer.fit(
+            classifier, data.train_dataloader(), data.val_dataloader(), ckpt_path=settings.resume
+        )
     log_dir = Path(str(trainer.log_dir))
+    trainer.strategy.barrier()  # before the other processes read what the first has written
     history = read_history(log_dir / "metrics.csv")
-    draw_curves(history, f"{settings.model} on {settings.dataset}", log_dir / "curves.png")
+    if trainer.is_global_zero:
+        draw_curves(history, f"{settings.model} on {settings.dataset}", log_dir / "curves.png")
     checkpoint = Path(trainer.checkpoint_callback.best_model_path)  # type: ignore[union-attr]
     return Result(history, best_epoch(history), checkpoint, log_dir, monotonic() - start)
 
 
 def check_machine(settings: Settings) -> None:
-    """Refuse an accelerator or a checkpoint that is not there.
+    """Refuse an accelerator that is not there.
 
     Raises:
         SettingsError: naming what is missing.
@@ -110,8 +117,32 @@ def check_machine(settings: Settings) -> None:
             f"--accelerator {settings.accelerator}: torch {torch.__version__} finds none on this "
             "machine; use --accelerator cpu, or leave it out to take what the machine has"
         )
-    if settings.resume is not None and not Path(settings.resume).is_file():
-        raise SettingsError(f"--resume {settings.resume}: there is no such file; give a checkpoint")
+
+
+def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> None:
+    """Refuse to resume from what holds no such network, or has nothing left to train.
+
+    Raises:
+        SettingsError: saying what the file is instead.
+    """
+    given = f"--resume {settings.resume}"
+    try:
+        checkpoint = torch.load(str(settings.resume), map_location="cpu", weights_only=True)
+        shapes = {name: tensor.shape for name, tensor in checkpoint["state_dict"].items()}
+        epochs = checkpoint["epoch"] + 1
+    except FileNotFoundError as error:
+        raise SettingsError(f"{given}: there is no such file; name a checkpoint") from error
+    except (OSError, KeyError, RuntimeError, UnpicklingError) as error:
+        raise SettingsError(f"{given}: this is no checkpoint of a run; name one") from error
+    if shapes != {name: tensor.shape for name, tensor in classifier.state_dict().items()}:
+        raise SettingsError(
+            f"{given}: the checkpoint is of another network than --model {settings.model}; name its own"
+        )
+    if epochs >= settings.max_epochs:
+        raise SettingsError(
+            f"{given}: {epochs} epochs are completed, so nothing is left of --max-epochs "
+            f"{settings.max_epochs}; name a higher number"
+        )
 
 
 def make_classifier(settings: Settings) -> ImageClassifier:
@@ -178,11 +209,16 @@ def introduction(settings: Settings, record: dict[str, Any], trainer: lightning.
     device = f"cpu, {record['threads']} threads"
     if not isinstance(trainer.accelerator, lightning.accelerators.CPUAccelerator):
         device = f"{settings.devices} {trainer.strategy.root_device.type}, {record['gpu']}"
-    return (
-        f"{settings.model}: {record['parameters']:,} parameters, {settings.ops} operations, on "
-        f"{settings.dataset}\n{settings.optimizer}, lr {settings.lr:g}, batch {settings.batch_size}, "
-        f"{settings.max_epochs} epochs, {'' if settings.augment else 'no '}augmentation, seed "
-        f"{settings.seed}, {settings.precision}, {device}\nrecorded in {trainer.log_dir}"
+    epochs = f"{settings.max_epochs} epoch" + ("s" if settings.max_epochs > 1 else "")
+    augmentation = "augmentation" if settings.augment else "no augmentation"
+    return "\n".join(
+        [
+            f"{settings.model}: {record['parameters']:,} parameters, {settings.ops} operations, "
+            f"on {settings.dataset}",
+            f"{epochs}, {settings.optimizer}, lr {settings.lr:g}, batch {settings.batch_size}, "
+            f"{augmentation}, seed {settings.seed}, {settings.precision}, {device}",
+            f"recorded in {trainer.log_dir}",
+        ]
     )
 
 

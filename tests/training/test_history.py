@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -30,6 +31,8 @@ def test_epochs_are_read_from_the_rows_and_incomplete_ones_left_out(tmp_path: Pa
 
 def test_the_best_epoch_is_that_of_the_highest_validation_accuracy() -> None:
     assert best_epoch(HISTORY).epoch == 1
+    lucky_start = replace(HISTORY[0], val_accuracy=0.9)
+    assert best_epoch([lucky_start, *HISTORY[1:]]).epoch == 1
 
 
 def test_the_picture_shows_something(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from ansnet.models import create_model
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.metrics import accuracy
 from ansnet.training.run import Result, make_classifier, make_data, silence_expected_messages, train
-from ansnet.training.settings import Settings
+from ansnet.training.settings import Settings, SettingsError
 
 SMALL = "CNR(8), M(4), CR(16), M(4), LR(16), L(10)"
 BATCH = 50  # 600 training images make 12 steps, 100 validation images 2
@@ -169,6 +169,22 @@ def test_a_run_can_be_resumed(result: Result, tmp_path: Path) -> None:
     assert column(resumed, "train/loss_step") == pytest.approx(
         column(train(settings(tmp_path, augment=False)), "train/loss_step")[12:], abs=0.1
     )
+
+
+def test_what_cannot_be_resumed_is_refused(result: Result, tmp_path: Path) -> None:
+    (tmp_path / "text.ckpt").write_text("no checkpoint")
+    torch.save({"some": "thing"}, tmp_path / "other.ckpt")
+    last = str(result.best_checkpoint.parent / "last.ckpt")
+    for given, message in (
+        ({"resume": str(tmp_path / "text.ckpt")}, "text.ckpt: this is no checkpoint"),
+        ({"resume": str(tmp_path / "other.ckpt")}, "other.ckpt: this is no checkpoint"),
+        ({"resume": str(tmp_path / "missing.ckpt")}, "missing.ckpt: there is no such file"),
+        ({"resume": last, "model": "C(8), L(10)"}, "of another network than --model C"),
+        ({"resume": last}, "2 epochs are completed, so nothing is left of --max-epochs 2"),
+    ):
+        with pytest.raises(SettingsError, match=message):
+            train(settings(tmp_path / "logs", **given))
+    assert not (tmp_path / "logs").exists()
 
 
 @pytest.mark.parametrize("ops", ["ansnet", "torch"])
