@@ -38,7 +38,7 @@ class Recipe:
 
 NOTEBOOK = Recipe(max_epochs=6, batch_size=64, augment=False, lr=5e-4)
 AUGMENTED = Recipe(max_epochs=12, batch_size=128, augment=True)
-NEWCOMER = Recipe(max_epochs=3, batch_size=64, augment=False)
+NEWCOMER = Recipe(max_epochs=2, batch_size=32, augment=False, lr=5e-4)
 
 default_learning_rate = {"adam": 1e-3, "sgd": 0.01}
 

@@ -228,12 +228,13 @@ def test_on_cifar10_the_control_follows_the_same_curve_for_100_steps(
 ) -> None:
     curves = []
     for ops in ("ansnet", "torch"):
-        chosen = replace(settings(tmp_path), model="vgg7", dataset="cifar10", ops=ops, batch_size=64)
+        chosen = replace(settings(tmp_path), model="vgg7", dataset="cifar10", ops=ops, batch_size=16)
         chosen = replace(chosen, data_dir=str(cifar10_dir), augment=False)
         lightning.seed_everything(0, verbose=False)
         logger = lightning.loggers.CSVLogger(tmp_path, ops)
         trainer = lightning.Trainer(
             accelerator="cpu",
+            precision="64-true",
             max_steps=100,
             limit_val_batches=0,
             logger=logger,
@@ -250,5 +251,7 @@ def test_on_cifar10_the_control_follows_the_same_curve_for_100_steps(
         curves.append([float(loss) for loss in steps if loss])
     ours, theirs = curves
     assert len(ours) == 100
-    assert ours[-1] < ours[0] - 0.2
-    assert ours == pytest.approx(theirs, abs=1e-3)
+    assert len(set(ours)) == 100
+    # In float64, whose rounding (1e-16) grows a thousandfold at most; in float32 Adam's division by
+    # small gradients makes two curves of torch.nn itself part after some 20 steps.
+    assert ours == pytest.approx(theirs, abs=1e-9)
