@@ -181,13 +181,14 @@ def make_trainer(settings: Settings) -> lightning.Trainer:
     name = settings.model if settings.model.isidentifier() else "notation"
     board = lightning.loggers.TensorBoardLogger(settings.log_dir, name, default_hp_metric=False)
     table = lightning.loggers.CSVLogger(settings.log_dir, name, version=board.version)
-    checkpoints = lightning.callbacks.ModelCheckpoint(
+    best = lightning.callbacks.ModelCheckpoint(
         monitor="val/accuracy",
         mode="max",
-        save_last=True,
         filename="best-epoch={epoch:.0f}-val_accuracy={val/accuracy:.4f}",
         auto_insert_metric_name=False,
     )
+    # Not `save_last` of the one above, which copies the last that was saved: the best.
+    last = lightning.callbacks.ModelCheckpoint(filename="last", enable_version_counter=False)
     return lightning.Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
@@ -197,7 +198,7 @@ def make_trainer(settings: Settings) -> lightning.Trainer:
         deterministic=True,
         inference_mode=False,  # tensors made in it before training could not be updated while training
         logger=[board, table],
-        callbacks=[checkpoints, Throughput(), SmoothedProgress()],
+        callbacks=[best, last, Throughput(), SmoothedProgress()],
         num_sanity_val_steps=0,  # the validation before training has run every step already
         log_every_n_steps=1,
         enable_model_summary=False,

@@ -53,5 +53,5 @@ def test_a_linear_classifier_stays_under_60_percent() -> None:
     def accuracy(images: torch.Tensor, targets: torch.Tensor) -> float:
         return (classifier(images).argmax(1) == targets).float().mean().item()
 
-    assert 0.15 < accuracy(train_images, train_targets) < 0.6  # it has learned what it can
+    assert accuracy(train_images, train_targets) > 0.5  # it has learned what it can
     assert accuracy(val_images, val_targets) < 0.6

@@ -42,6 +42,7 @@ def settings(log_dir: Path, **given: Any) -> Settings:
             "model": SMALL,
             "dataset": "shapes10",
             "max_epochs": 2,
+            "lr": 1e-3,
             "batch_size": BATCH,
             "augment": True,
             "precision": "32-true",
@@ -169,6 +170,22 @@ def test_a_run_can_be_resumed(result: Result, tmp_path: Path) -> None:
     assert column(resumed, "train/loss_step") == pytest.approx(
         column(train(settings(tmp_path, augment=False)), "train/loss_step")[12:], abs=0.1
     )
+
+
+def test_the_last_checkpoint_is_the_last_and_the_best_the_best(tmp_path: Path) -> None:
+    # so that no epoch is better than the first
+    unchanging = train(settings(tmp_path, model="CR(4), M(8), L(10)", lr=1e-30))
+    assert unchanging.best.epoch == 1
+    assert unchanging.best_checkpoint.name.startswith("best-epoch=1-")
+    assert {path.name for path in unchanging.best_checkpoint.parent.iterdir()} == {
+        "last.ckpt",
+        unchanging.best_checkpoint.name,
+    }
+    steps = [
+        torch.load(unchanging.best_checkpoint.with_name(name), weights_only=True)["global_step"]
+        for name in (unchanging.best_checkpoint.name, "last.ckpt")
+    ]
+    assert steps == [12, 24]
 
 
 def test_what_cannot_be_resumed_is_refused(result: Result, tmp_path: Path) -> None:
