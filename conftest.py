@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+import ansnet.compatibility  # noqa: F401  before any test imports torchvision
 from ansnet.training.settings import DATA_DIR_VARIABLE
 
 

@@ -1,4 +1,4 @@
-"""Lightning and torchvision, imported so that they work beside any torch.
+"""Lightning, torchmetrics and torchvision, imported so that they work beside any torch.
 
 The torchvision of the package registry is compiled for that registry's CUDA build of torch. Beside
 another build of the same version, such as a CPU-only one, its compiled operators cannot be loaded,
@@ -10,7 +10,7 @@ ansnet needs torchvision's Python part only, data sets and transforms. So where 
 this reason the operators are declared, without an implementation, and torchvision imported again,
 and the user is told. Calling such an operator remains an error.
 
-Everything in ansnet that needs Lightning or torchvision takes them from here.
+Everything in ansnet that needs one of the three takes it from here.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ def described_operators() -> list[str]:
 import_torchvision()
 
 import lightning.pytorch as lightning  # noqa: E402
+import torchmetrics  # noqa: E402
 import torchvision  # noqa: E402
 
-__all__ = ["MissingOperatorsWarning", "import_torchvision", "lightning", "torchvision"]
+__all__ = ["MissingOperatorsWarning", "lightning", "torchmetrics", "torchvision"]

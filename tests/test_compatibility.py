@@ -34,10 +34,13 @@ def test_such_a_torchvision_cannot_be_imported_as_it_is(without_operators: Path)
     assert "torchvision::nms does not exist" in result.stderr
 
 
-def test_with_ansnet_it_can_and_the_user_is_told(without_operators: Path) -> None:
+@pytest.mark.parametrize(
+    "module", ["data", "training.classifier", "training.callbacks", "training.run", "compatibility"]
+)
+def test_with_ansnet_it_can_and_the_user_is_told(without_operators: Path, module: str) -> None:
     result = run(
         without_operators,
-        "import ansnet.training.run, torchvision; print(torchvision.__file__)",
+        f"import ansnet.{module}, torchvision; print(torchvision.__file__)",
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith(str(without_operators))

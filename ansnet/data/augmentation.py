@@ -6,7 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
-from torchvision import transforms
+
+from ansnet.compatibility import torchvision
+
+transforms = torchvision.transforms
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)

@@ -9,11 +9,13 @@ import socket
 from pathlib import Path
 
 from torch.utils.data import Dataset
-from torchvision.datasets import CIFAR10
-from torchvision.datasets.utils import check_integrity, download_url, extract_archive
 
+from ansnet.compatibility import torchvision
 from ansnet.data.augmentation import Transform
 from ansnet.data.datamodule import DataError, ImageDataModule, Sample
+
+CIFAR10 = torchvision.datasets.CIFAR10
+files = torchvision.datasets.utils
 
 DOWNLOAD_TIMEOUT = 30  # seconds without an answer from the host
 
@@ -55,7 +57,7 @@ class CIFAR10DataModule(ImageDataModule):
         for name, md5 in files_and_checksums():
             if not (folder / name).exists():
                 raise DataError(f"CIFAR-10 is incomplete: {folder / name} is missing; {remedy(folder)}")
-            if not check_integrity(folder / name, md5):
+            if not files.check_integrity(folder / name, md5):
                 raise DataError(
                     f"CIFAR-10 is damaged: {folder / name} does not have the published md5 checksum "
                     f"{md5}; {remedy(folder)}"
@@ -75,7 +77,7 @@ class CIFAR10DataModule(ImageDataModule):
         timeout = socket.getdefaulttimeout()
         socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
         try:
-            download_url(url, self.data_dir, CIFAR10.filename, CIFAR10.tgz_md5)
+            files.download_url(url, self.data_dir, CIFAR10.filename, CIFAR10.tgz_md5)
         except (OSError, RuntimeError, ValueError) as error:
             raise DataError(
                 f"no CIFAR-10 in {self.data_dir}, and downloading it from {url} failed ({error}); "
@@ -84,7 +86,7 @@ class CIFAR10DataModule(ImageDataModule):
             ) from error
         finally:
             socket.setdefaulttimeout(timeout)
-        extract_archive(archive, self.data_dir)
+        files.extract_archive(archive, self.data_dir)
 
     def subset(self, train: bool, transform: Transform) -> Dataset[Sample]:
         images: Dataset[Sample] = CIFAR10(self.data_dir, train=train, transform=transform)

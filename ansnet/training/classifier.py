@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
-from torchmetrics.classification import MulticlassAccuracy
 
-from ansnet.compatibility import lightning
+from ansnet.compatibility import lightning, torchmetrics
 from ansnet.modules import SoftmaxCrossEntropy
 from ansnet.training.metrics import accuracy
 from ansnet.training.settings import OPTIMIZERS
@@ -20,8 +18,8 @@ class SubsetMetrics(nn.Module):
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
-        self.loss = MeanMetric()
-        self.accuracy = MulticlassAccuracy(num_classes, average="micro")
+        self.loss = torchmetrics.MeanMetric()
+        self.accuracy = torchmetrics.classification.MulticlassAccuracy(num_classes, average="micro")
 
     def update(self, loss: Tensor, scores: Tensor, targets: Tensor) -> None:
         self.loss.update(loss, weight=len(targets))
