@@ -40,6 +40,14 @@ def test_from_the_command_line_to_the_files(tmp_path: Path) -> None:
     assert "Warning" not in result.stderr.replace("MissingOperatorsWarning", "")
 
 
+def test_two_processes_train_one_network(tmp_path: Path) -> None:
+    options = "--dataset shapes10 --max-epochs 1 --batch-size 250 --accelerator cpu --devices 2 --model"
+    result = run_train(*options.split(), SMALL, cwd=tmp_path, OMP_NUM_THREADS="1")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("epoch 1/1") == result.stdout.count("best epoch") == 1
+    assert len(list(tmp_path.rglob("metrics.csv"))) == 1
+
+
 def test_options_come_from_a_file_and_the_command_line_overrides_it(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text("model: vgg7bn\nlr: 0.5\naugment: true\n")
     given = make_parser().parse_args(["--config", str(tmp_path / "recipe.yaml"), "--lr", "0.25"])

@@ -164,8 +164,7 @@ def make_classifier(settings: Settings) -> ImageClassifier:
 def make_data(settings: Settings) -> ImageDataModule:
     workers = settings.num_workers
     if workers is None:  # on a CPU the network needs the cores itself
-        on_gpu = settings.accelerator != "cpu" and torch.cuda.is_available()
-        workers = min(os.cpu_count() or 1, MOST_WORKERS) if on_gpu else 0
+        workers = min(os.cpu_count() or 1, MOST_WORKERS) if uses_cuda(settings) else 0
     options: dict[str, Any] = {
         "batch_size": settings.batch_size,
         "augment": settings.augment,
@@ -175,6 +174,10 @@ def make_data(settings: Settings) -> ImageDataModule:
     if settings.dataset == "shapes10":
         return Shapes10DataModule(**options)
     return CIFAR10DataModule(settings.data_dir, settings.mirror, **options)
+
+
+def uses_cuda(settings: Settings) -> bool:
+    return settings.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
 
 
 def make_trainer(settings: Settings) -> lightning.Trainer:
@@ -192,7 +195,7 @@ def make_trainer(settings: Settings) -> lightning.Trainer:
     return lightning.Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
-        sync_batchnorm=settings.devices > 1,
+        sync_batchnorm=settings.devices > 1 and uses_cuda(settings),  # PyTorch has none for the CPU
         precision=settings.precision,  # type: ignore[arg-type]
         max_epochs=settings.max_epochs,
         deterministic=True,
