@@ -6,6 +6,7 @@ Source: Krizhevsky, *Learning multiple layers of features from tiny images* (200
 from __future__ import annotations
 
 import socket
+import tarfile
 from pathlib import Path
 
 from torch.utils.data import Dataset
@@ -86,7 +87,10 @@ class CIFAR10DataModule(ImageDataModule):
             ) from error
         finally:
             socket.setdefaulttimeout(timeout)
-        files.extract_archive(archive, self.data_dir)
+        with tarfile.open(archive) as content:
+            # As the documentation of tarfile says, for Pythons before and after 3.11.4.
+            content.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
+            content.extractall(self.data_dir)
 
     def subset(self, train: bool, transform: Transform) -> Dataset[Sample]:
         images: Dataset[Sample] = CIFAR10(self.data_dir, train=train, transform=transform)
