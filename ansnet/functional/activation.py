@@ -8,11 +8,15 @@ Backward::
 
     x̄ = z̄ where x > 0, else 0
 
-At x = 0, where the derivative does not exist, the gradient is 0. Since ``z > 0`` exactly where
-``x > 0``, the backward reads z, which the next operation keeps anyway, and x can be freed. Not a
+Tangent::
+
+    ż = ẋ where x > 0, else 0
+
+At x = 0, where the derivative does not exist, it is taken as 0. Since ``z > 0`` exactly where
+``x > 0``, the derivatives read z, which the next operation keeps anyway, and x can be freed. Not a
 number stays not a number, both ways, so that a diverged network is seen.
 
-Shapes: x, z, x̄ and z̄ have the same, any.
+Shapes: x and z, their gradients and tangents have the same, any.
 
 Source: the notebook, "Rectified Linear Unit (ReLU)".
 """
@@ -24,9 +28,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ansnet.functional.function import compilable
+
 
 class ReLU(torch.autograd.Function):
     """z = max(x, 0); the module's docstring has the formulas."""
+
+    generate_vmap_rule = True
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
@@ -35,11 +43,20 @@ class ReLU(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
         ctx.save_for_backward(output)
+        ctx.save_for_forward(output)
 
     @staticmethod
     def backward(ctx: Any, grad_z: Tensor) -> Tensor:
         (z,) = ctx.saved_tensors
         return grad_z.masked_fill(z <= 0, 0)
+
+    @staticmethod
+    def jvp(ctx: Any, tangent_x: Tensor) -> Tensor:
+        (z,) = ctx.saved_tensors
+        return tangent_x.masked_fill(z <= 0, 0)
+
+
+apply_relu = compilable(ReLU)
 
 
 def relu(input: Tensor) -> Tensor:
@@ -63,5 +80,5 @@ def relu(input: Tensor) -> Tensor:
         raise TypeError(f"relu expects a tensor, got {type(input).__name__}")
     if input.dtype == torch.bool or input.is_complex():
         raise RuntimeError(f"relu is not defined for {input.dtype}")
-    z: Tensor = ReLU.apply(input)
+    z: Tensor = apply_relu(input)
     return z

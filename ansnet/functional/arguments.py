@@ -45,8 +45,14 @@ def cast_for_autocast(tensor: OptionalTensor) -> OptionalTensor:
     one dtype: autocast is active around the forward pass only. As in PyTorch, float64 and
     integers stay what they are.
     """
-    if tensor is None or not torch.is_autocast_enabled(tensor.device.type):
+    if tensor is None or not autocast_applies(tensor):
         return tensor
     if not tensor.is_floating_point() or tensor.dtype == torch.float64:
         return tensor
     return tensor.to(torch.get_autocast_dtype(tensor.device.type))
+
+
+def autocast_applies(tensor: Tensor) -> bool:
+    """Whether autocast is on for the tensor's device; "meta" is no device, and has none."""
+    device = tensor.device.type
+    return device != "meta" and torch.is_autocast_enabled(device)

@@ -12,6 +12,10 @@ where x is zero outside of its M × M elements. Backward::
     w̄[f,c] = Σ_n conv2(x[n,c], z̄[n,f]; stride D, padding P, dilation S), cropped to K × K
     b̄[f]   = Σ_n Σ_u Σ_v z̄[n,f,u,v]
 
+Tangent::
+
+    ż = conv2(ẋ, w, ḃ; S, P, D) + conv2(x, ẇ; S, P, D)
+
 The weight gradient is a convolution too: differentiating z by w leaves the sum
 ``z̄[n,f,u,v] · x[n, c, S·u + D·i − P, …]``, in which (u, v) runs over a window as (i, j) did and
 the other way round. So z̄ is the window, and stride and dilation have exchanged their roles.
@@ -26,7 +30,8 @@ Shapes (each of M, K, Q, S, P, D, O is a pair, height and width)::
 
 When S > 1 several M give the same Q; O says which one it was: it is the number of rows (columns)
 that the last window leaves untouched. The same remainder makes the weight gradient's convolution
-longer than K: the excess, below and on the right, is cropped.
+longer than K: the excess, below and on the right, is cropped. Of complex numbers x̄ and w̄ take the
+conjugates of w and x, as PyTorch's gradients do.
 
 Source: the notebook, "Dvourozměrná konvoluce jako diferencovatelná funkce". For the arithmetic of
 the sizes: Dumoulin and Visin, *A guide to convolution arithmetic for deep learning* (2016), eq. 14.
@@ -41,6 +46,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ansnet.functional.arguments import Size2, as_pair, cast_for_autocast
+from ansnet.functional.function import compilable
 
 Pair = tuple[int, int]
 
@@ -51,6 +57,8 @@ class Conv2d(torch.autograd.Function):
     ``Conv2d.apply(x, w, b, stride, padding, dilation, groups)``, each hyperparameter but
     ``groups`` a pair; b may be None.
     """
+
+    generate_vmap_rule = True
 
     @staticmethod
     def forward(
@@ -64,6 +72,7 @@ class Conv2d(torch.autograd.Function):
         needs_grad_x, needs_grad_w, *_ = ctx.needs_input_grad
         ctx.image_size, ctx.window_size = x.shape[2:], w.shape[2:]
         ctx.save_for_backward(x if needs_grad_w else None, w if needs_grad_x else None)
+        ctx.save_for_forward(x, w)
 
     @staticmethod
     def backward(ctx: Any, grad_z: Tensor) -> tuple[Tensor | None, ...]:
@@ -71,12 +80,24 @@ class Conv2d(torch.autograd.Function):
         hyperparameters = ctx.stride, ctx.padding, ctx.dilation, ctx.groups
         grad_x = grad_w = grad_b = None
         if ctx.needs_input_grad[0]:
-            grad_x = input_gradient(grad_z, w, ctx.image_size, *hyperparameters)
+            grad_x = input_gradient(grad_z, w.conj(), ctx.image_size, *hyperparameters)
         if ctx.needs_input_grad[1]:
-            grad_w = weight_gradient(x, grad_z, ctx.window_size, *hyperparameters)
+            grad_w = weight_gradient(x.conj(), grad_z, ctx.window_size, *hyperparameters)
         if ctx.needs_input_grad[2]:
             grad_b = grad_z.sum((0, 2, 3))
         return grad_x, grad_w, grad_b, None, None, None, None
+
+    @staticmethod
+    def jvp(
+        ctx: Any, tangent_x: Tensor, tangent_w: Tensor, tangent_b: Tensor | None, *_: None
+    ) -> Tensor:
+        x, w = ctx.saved_tensors
+        hyperparameters = ctx.stride, ctx.padding, ctx.dilation, ctx.groups
+        through_x = F.conv2d(tangent_x, w, tangent_b, *hyperparameters)
+        return through_x + F.conv2d(x, tangent_w, None, *hyperparameters)
+
+
+apply_conv2d = compilable(Conv2d)
 
 
 def input_gradient(
@@ -176,7 +197,7 @@ def conv2d(
             f"{padded[0]} x {padded[1]}"
         )
     tensors = cast_for_autocast(input), cast_for_autocast(weight), cast_for_autocast(bias)
-    z: Tensor = Conv2d.apply(*tensors, strides, paddings, dilations, groups)
+    z: Tensor = apply_conv2d(*tensors, strides, paddings, dilations, groups)
     return z
 
 

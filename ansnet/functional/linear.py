@@ -10,6 +10,12 @@ Backward::
     w̄ = z̄ᵀ x
     b̄ = Σ_n z̄[n]
 
+Tangent::
+
+    ż = ẋ wᵀ + x ẇᵀ + ḃ
+
+Of complex numbers x̄ and w̄ take the conjugates of w and x, as PyTorch's gradients do.
+
 Shapes::
 
     x  N × D        D inputs
@@ -31,10 +37,13 @@ import torch
 from torch import Tensor
 
 from ansnet.functional.arguments import cast_for_autocast
+from ansnet.functional.function import compilable
 
 
 class Linear(torch.autograd.Function):
     """z = x wᵀ + b; the module's docstring has the formulas. ``Linear.apply(x, w, b)``."""
+
+    generate_vmap_rule = True
 
     @staticmethod
     def forward(x: Tensor, w: Tensor, b: Tensor | None) -> Tensor:
@@ -46,18 +55,28 @@ class Linear(torch.autograd.Function):
         x, w, _ = inputs
         needs_grad_x, needs_grad_w, _ = ctx.needs_input_grad
         ctx.save_for_backward(x if needs_grad_w else None, w if needs_grad_x else None)
+        ctx.save_for_forward(x, w)
 
     @staticmethod
     def backward(ctx: Any, grad_z: Tensor) -> tuple[Tensor | None, ...]:
         x, w = ctx.saved_tensors
         grad_x = grad_w = grad_b = None
         if ctx.needs_input_grad[0]:
-            grad_x = grad_z @ w
+            grad_x = grad_z @ w.conj()
         if ctx.needs_input_grad[1]:
-            grad_w = rows_of(grad_z).T @ rows_of(x)
+            grad_w = rows_of(grad_z).T @ rows_of(x).conj()
         if ctx.needs_input_grad[2]:
             grad_b = rows_of(grad_z).sum(0)
         return grad_x, grad_w, grad_b
+
+    @staticmethod
+    def jvp(ctx: Any, tangent_x: Tensor, tangent_w: Tensor, tangent_b: Tensor | None) -> Tensor:
+        x, w = ctx.saved_tensors
+        tangent_z: Tensor = tangent_x @ w.T + x @ tangent_w.T
+        return tangent_z if tangent_b is None else tangent_z + tangent_b
+
+
+apply_linear = compilable(Linear)
 
 
 def rows_of(x: Tensor) -> Tensor:
@@ -94,5 +113,5 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             f"got {tuple(bias.shape)}"
         )
     tensors = cast_for_autocast(input), cast_for_autocast(weight), cast_for_autocast(bias)
-    z: Tensor = Linear.apply(*tensors)
+    z: Tensor = apply_linear(*tensors)
     return z

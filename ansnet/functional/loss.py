@@ -10,6 +10,10 @@ Backward::
 
     x̄ = z̄ · (p − y)/N
 
+Tangent::
+
+    ż = Σ_n Σ_c ẋ[n,c] · (p[n,c] − y[n,c])/N
+
 The logarithm is never taken of p, nor is exp of x alone: ``log p = x − log Σ exp x``, with the
 row's maximum taken out of the sum, is exact for logits of any size.
 
@@ -26,12 +30,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ansnet.functional.arguments import autocast_applies
+from ansnet.functional.function import compilable
+
 
 class SoftmaxCrossEntropy(torch.autograd.Function):
     """z = cross-entropy of softmax(x) and y; the module's docstring has the formulas.
 
     ``SoftmaxCrossEntropy.apply(x, target, label_smoothing)``.
     """
+
+    generate_vmap_rule = True
 
     @staticmethod
     def forward(x: Tensor, target: Tensor, label_smoothing: float) -> Tensor:
@@ -45,15 +54,28 @@ class SoftmaxCrossEntropy(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, float], output: Tensor) -> None:
         x, target, ctx.label_smoothing = inputs
         ctx.save_for_backward(x, target)
+        ctx.save_for_forward(x, target)
 
     @staticmethod
     def backward(ctx: Any, grad_z: Tensor) -> tuple[Tensor, None, None]:
         x, target = ctx.saved_tensors
-        N, C = x.shape
-        p = (x - x.logsumexp(1, keepdim=True)).exp()
-        s = ctx.label_smoothing
-        y = torch.full_like(p, s / C).scatter(1, target[:, None], 1 - s + s / C)
-        return grad_z * (p - y) / N, None, None
+        return grad_z * derivative(x, target, ctx.label_smoothing), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent_x: Tensor, *_: None) -> Tensor:
+        x, target = ctx.saved_tensors
+        return (tangent_x * derivative(x, target, ctx.label_smoothing)).sum()
+
+
+apply_cross_entropy = compilable(SoftmaxCrossEntropy)
+
+
+def derivative(x: Tensor, target: Tensor, label_smoothing: float) -> Tensor:
+    """The derivative of z by x, (p − y)/N."""
+    (N, C), s = x.shape, label_smoothing
+    p = (x - x.logsumexp(1, keepdim=True)).exp()
+    y = torch.full_like(p, s / C).scatter(1, target[:, None], 1 - s + s / C)
+    return (p - y) / N
 
 
 def cross_entropy(input: Tensor, target: Tensor, label_smoothing: float = 0.0) -> Tensor:
@@ -87,14 +109,16 @@ def cross_entropy(input: Tensor, target: Tensor, label_smoothing: float = 0.0) -
         raise RuntimeError(f"cross_entropy expects class indices (torch.int64), got {target.dtype}")
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0 and 1, got {label_smoothing}")
-    if target.device.type == "cpu":
-        outside = target[(target < 0) | (target >= input.shape[1])]
-        if len(outside):
-            raise IndexError(
-                f"target {outside[0].item()} is not one of the {input.shape[1]} classes, "
-                f"0 to {input.shape[1] - 1}"
-            )
-    if torch.is_autocast_enabled(input.device.type):
+    if autocast_applies(input):
         input = input.to(torch.promote_types(input.dtype, torch.float32))
-    z: Tensor = SoftmaxCrossEntropy.apply(input, target, label_smoothing)
+    try:
+        z: Tensor = apply_cross_entropy(input, target, label_smoothing)
+    except RuntimeError:
+        outside = target[(target < 0) | (target >= input.shape[1])]
+        if len(outside) == 0:
+            raise
+        raise IndexError(
+            f"target {outside[0].item()} is not one of the {input.shape[1]} classes, "
+            f"0 to {input.shape[1] - 1}"
+        ) from None
     return z

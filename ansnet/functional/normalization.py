@@ -18,6 +18,11 @@ Backward::
     x̄ = γ · r · z̄                                              when not training
     x̄ = γ · r · (z̄ − β̄/N − x̂ · γ̄/N) + μ̄/N + 2 v̄ (x − μ)/N     when training
 
+Tangent::
+
+    μ̇ = 1/N Σ_n ẋ[n],  v̇ = 2/N Σ_n (x[n] − μ) · ẋ[n]             when training, else 0
+    ż = γ · (r · (ẋ − μ̇) − x̂ · r² · v̇/2) + γ̇ · x̂ + β̇
+
 In training z depends on x in three ways: directly, through μ (the term β̄/N) and through v (the
 term x̂ · γ̄/N). The Function returns μ and v beside z, and its backward reads them; in a first
 derivative nothing else does, and their gradients μ̄ and v̄ are 0. In a second derivative the
@@ -39,10 +44,14 @@ Source: the notebook, "Batch normalizace pro 2D vstupy"; Ioffe and Szegedy, *Bat
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
 from torch import Tensor
+
+from ansnet.functional.arguments import OptionalTensor
+from ansnet.functional.function import compilable
 
 Gradients = tuple[Tensor | None, ...]
 
@@ -53,6 +62,8 @@ class BatchNorm1d(torch.autograd.Function):
     ``BatchNorm1d.apply(x, γ, β, running_mean, running_var, training, eps)``. When not training,
     None stands for μ and v, which are then the running ones. Nothing is updated here.
     """
+
+    generate_vmap_rule = True
 
     @staticmethod
     def forward(
@@ -69,22 +80,23 @@ class BatchNorm1d(torch.autograd.Function):
             v, mu = torch.var_mean(x, row_axes(x), correction=0)
         else:
             mu, v = cast(Tensor, running_mean), cast(Tensor, running_var)
-        scale = times(gamma, torch.rsqrt(v + eps))
-        z = (x - mu) * scale
-        if beta is not None:
-            z += beta
-        return z.to(dtype), *((mu, v) if training else (None, None))
+        centred, gamma_r = x - mu, scale(gamma, v, eps)
+        z = centred * gamma_r if beta is None else torch.addcmul(beta, centred, gamma_r)
+        return as_dtype(z, dtype), *((mu, v) if training else (None, None))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
         x, gamma, _, running_mean, running_var, ctx.training, ctx.eps = inputs
         _, mu, v = output if ctx.training else (None, running_mean, running_var)
-        ctx.save_for_backward(x, gamma, mu, v)
+        ctx.dtype = x.dtype
+        reads_x = ctx.training or ctx.needs_input_grad[1]
+        ctx.save_for_backward(x if reads_x else None, gamma, mu, v)
+        ctx.save_for_forward(x, gamma, mu, v)
 
     @staticmethod
-    def backward(ctx: Any, grad_z: Tensor, grad_mu: Tensor, grad_v: Tensor) -> Gradients:
-        x, gamma, mu, v = ctx.saved_tensors
-        return *BatchNorm1d.gradients(ctx, x, gamma, mu, v, grad_z, grad_mu, grad_v), *[None] * 4
+    def backward(ctx: Any, grad_z: Tensor, *grad_statistics: Tensor) -> Gradients:
+        x, *saved = ctx.saved_tensors
+        return *BatchNorm1d.gradients(ctx, x, *saved, grad_z, *grad_statistics), *[None] * 4
 
     @staticmethod
     def gradients(
@@ -93,33 +105,68 @@ class BatchNorm1d(torch.autograd.Function):
         gamma: Tensor | None,
         mu: Tensor,
         v: Tensor,
-        grad_z: Tensor,
-        grad_mu: Tensor,
-        grad_v: Tensor,
+        *grads: Tensor,
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """x̄, γ̄, β̄ for x of shape … × C, whose rows are all axes but the last."""
-        dtype, x, grad_z = x.dtype, at_least_float32(x), at_least_float32(grad_z)
-        rows = row_axes(x)
-        N = x.shape[:-1].numel()
-        r = torch.rsqrt(v + ctx.eps)
-        x_hat = (x - mu) * r
+        grad_z, grad_mu, grad_v = grads
+        needs_grad_x, needs_grad_gamma, needs_grad_beta, *_ = ctx.needs_input_grad
+        grad_z = at_least_float32(grad_z)
+        rows, N = row_axes(grad_z), grad_z.shape[:-1].numel()
+        if not (ctx.training and needs_grad_x):
+            return (
+                as_dtype(grad_z * scale(gamma, v, ctx.eps), ctx.dtype) if needs_grad_x else None,
+                (grad_z * normalised(x, mu, v, ctx.eps)).sum(rows) if needs_grad_gamma else None,
+                grad_z.sum(rows) if needs_grad_beta else None,
+            )
+        x_hat = normalised(x, mu, v, ctx.eps)
         grad_beta = grad_z.sum(rows)
         grad_gamma = (grad_z * x_hat).sum(rows)
-        grad_x = None
-        if ctx.needs_input_grad[0] and ctx.training:
-            through_z = grad_z - grad_beta / N - x_hat * (grad_gamma / N)
-            grad_x = times(gamma, r) * through_z + grad_mu / N + (x - mu) * (2 * grad_v / N)
-        elif ctx.needs_input_grad[0]:
-            grad_x = times(gamma, r) * grad_z
+        through_z = grad_z - grad_beta / N - x_hat * (grad_gamma / N)
+        through_statistics = grad_mu / N + (at_least_float32(x) - mu) * (2 * grad_v / N)
+        grad_x = scale(gamma, v, ctx.eps) * through_z + through_statistics
         return (
-            None if grad_x is None else grad_x.to(dtype),
-            grad_gamma if ctx.needs_input_grad[1] else None,
-            grad_beta if ctx.needs_input_grad[2] else None,
+            as_dtype(grad_x, ctx.dtype),
+            grad_gamma if needs_grad_gamma else None,
+            grad_beta if needs_grad_beta else None,
         )
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        return BatchNorm1d.tangents(ctx, *ctx.saved_tensors, *tangents)
+
+    @staticmethod
+    def tangents(
+        ctx: Any,
+        x: Tensor,
+        gamma: Tensor | None,
+        mu: Tensor,
+        v: Tensor,
+        *tangents: Any,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """ż, μ̇, v̇ for x of shape … × C."""
+        tangent_x, tangent_gamma, tangent_beta, *_ = tangents
+        tangent_x, x_hat = at_least_float32(tangent_x), normalised(x, mu, v, ctx.eps)
+        tangent_mu = tangent_v = None
+        if ctx.training:
+            rows, centred = row_axes(x), at_least_float32(x) - mu
+            tangent_mu = tangent_x.mean(rows)
+            tangent_v = 2 * (centred * tangent_x).mean(rows)
+            tangent_x = tangent_x - tangent_mu - centred * (tangent_v / (v + ctx.eps) / 2)
+        tangent_z = scale(gamma, v, ctx.eps) * tangent_x
+        if tangent_gamma is not None:
+            tangent_z = tangent_z + tangent_gamma * x_hat
+        if tangent_beta is not None:
+            tangent_z = tangent_z + tangent_beta
+        return as_dtype(tangent_z, ctx.dtype), tangent_mu, tangent_v
+
+
+apply_batch_norm1d = compilable(BatchNorm1d)
 
 
 class BatchNorm2d(torch.autograd.Function):
     """`BatchNorm1d` of the (N·H·W) × C matrix of an N × C × H × W tensor; arguments as there."""
+
+    generate_vmap_rule = True
 
     @staticmethod
     def forward(x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
@@ -129,24 +176,46 @@ class BatchNorm2d(torch.autograd.Function):
     setup_context = BatchNorm1d.setup_context
 
     @staticmethod
-    def backward(ctx: Any, grad_z: Tensor, grad_mu: Tensor, grad_v: Tensor) -> Gradients:
-        x, gamma, mu, v = ctx.saved_tensors
+    def backward(ctx: Any, grad_z: Tensor, *grad_statistics: Tensor) -> Gradients:
+        x, *saved = ctx.saved_tensors
         grad_x, grad_gamma, grad_beta = BatchNorm1d.gradients(
-            ctx, channels_behind(x), gamma, mu, v, channels_behind(grad_z), grad_mu, grad_v
+            ctx, channels_behind(x), *saved, channels_behind(grad_z), *grad_statistics
         )
-        if grad_x is not None:
-            grad_x = channels_in_front(grad_x)
-        return grad_x, grad_gamma, grad_beta, *[None] * 4
+        return channels_in_front(grad_x), grad_gamma, grad_beta, *[None] * 4
+
+    @staticmethod
+    def jvp(
+        ctx: Any, tangent_x: Tensor, *tangents: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        x, *saved = ctx.saved_tensors
+        tangent_z, tangent_mu, tangent_v = BatchNorm1d.tangents(
+            ctx, channels_behind(x), *saved, channels_behind(tangent_x), *tangents
+        )
+        return channels_in_front(tangent_z), tangent_mu, tangent_v
 
 
-def channels_behind(x: Tensor) -> Tensor:
+apply_batch_norm2d = compilable(BatchNorm2d)
+
+
+def channels_behind(x: OptionalTensor) -> OptionalTensor:
     """View N × C × H × W as N × H × W × C."""
-    return x.movedim(1, -1)
+    return None if x is None else x.movedim(1, -1)
 
 
-def channels_in_front(x: Tensor) -> Tensor:
+def channels_in_front(x: OptionalTensor) -> OptionalTensor:
     """View N × H × W × C as N × C × H × W."""
-    return x.movedim(-1, 1)
+    return None if x is None else x.movedim(-1, 1)
+
+
+def normalised(x: Tensor, mu: Tensor, v: Tensor, eps: float) -> Tensor:
+    """x̂ = (x − μ) · r."""
+    return (at_least_float32(x) - mu) * torch.rsqrt(v + eps)
+
+
+def scale(gamma: Tensor | None, v: Tensor, eps: float) -> Tensor:
+    """γ · r, where no γ means 1."""
+    r = torch.rsqrt(v + eps)
+    return r if gamma is None else gamma * r
 
 
 def row_axes(x: Tensor) -> tuple[int, ...]:
@@ -154,14 +223,18 @@ def row_axes(x: Tensor) -> tuple[int, ...]:
     return tuple(range(x.dim() - 1))
 
 
-def times(gamma: Tensor | None, r: Tensor) -> Tensor:
-    """γ · r, where no γ means 1."""
-    return r if gamma is None else gamma * r
-
-
 def at_least_float32(x: Tensor) -> Tensor:
     """Half-precision inputs are normalised in float32, as PyTorch does."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
+    return as_dtype(x, torch.promote_types(x.dtype, torch.float32))
+
+
+def as_dtype(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """``x.to(dtype)``, which is left out where it would return x itself.
+
+    Compiled by torch 2.11, an output that is an intermediate result too, by a ``to`` that changes
+    nothing or by an operation in place, silently loses its gradient.
+    """
+    return x if x.dtype == dtype else x.to(dtype)
 
 
 def batch_norm1d(
@@ -200,7 +273,7 @@ def batch_norm1d(
                 [ 1.]])
     """
     arguments = input, weight, bias, running_mean, running_var
-    return _batch_norm(BatchNorm1d, ("N", "C"), *arguments, training, momentum, eps)
+    return _batch_norm(apply_batch_norm1d, ("N", "C"), *arguments, training, momentum, eps)
 
 
 def batch_norm2d(
@@ -230,11 +303,11 @@ def batch_norm2d(
         tensor([[[[-1.,  1.]]]])
     """
     arguments = input, weight, bias, running_mean, running_var
-    return _batch_norm(BatchNorm2d, ("N", "C", "H", "W"), *arguments, training, momentum, eps)
+    return _batch_norm(apply_batch_norm2d, ("N", "C", "H", "W"), *arguments, training, momentum, eps)
 
 
 def _batch_norm(
-    function: type[torch.autograd.Function],
+    apply: Callable[..., Any],
     axes: tuple[str, ...],
     input: Tensor,
     weight: Tensor | None,
@@ -275,11 +348,15 @@ def _batch_norm(
         training = False
         running_mean, running_var = input.new_zeros(num_channels), input.new_ones(num_channels)
     z: Tensor
-    z, mu, v = function.apply(input, weight, bias, running_mean, running_var, training, eps)
+    z, mu, v = apply(input, weight, bias, running_mean, running_var, training, eps)
     if training:
-        with torch.no_grad():
-            if running_mean is not None:
-                running_mean.lerp_(mu.to(running_mean), momentum)
-            if running_var is not None:
-                running_var.lerp_(v.to(running_var) * (num_rows / (num_rows - 1)), momentum)
+        update(running_mean, mu, momentum)
+        update(running_var, v * (num_rows / (num_rows - 1)), momentum)
     return z
+
+
+@torch.no_grad()
+def update(running: Tensor | None, batch: Tensor, momentum: float) -> None:
+    """Running ← (1 − m) · running + m · batch."""
+    if running is not None:
+        running.copy_((1 - momentum) * running + momentum * batch)

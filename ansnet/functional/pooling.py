@@ -10,7 +10,9 @@ Backward (``ties="all"``, the notebook's)::
 
 so that *every* element that equals its window's maximum receives the gradient. PyTorch gives it to
 one, the first in reading order: ``ties="first"``. Both are subgradient choices; they differ only
-where elements tie.
+where elements tie. The tangent is the backward's transpose::
+
+    ż[n,c,u,v] = Σ_i Σ_j ẋ[n, c, K·u + i, K·v + j] over the elements that receive z̄
 
 Shapes (M, K, Q are pairs, height and width)::
 
@@ -26,6 +28,7 @@ Source: the notebook, "Max-pooling".
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any, Literal, get_args
 
 import torch
@@ -33,6 +36,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ansnet.functional.arguments import Size2, as_pair
+from ansnet.functional.function import compilable
 
 Ties = Literal["all", "first"]
 
@@ -43,30 +47,39 @@ class MaxPool2d(torch.autograd.Function):
     ``MaxPool2d.apply(x, window_size, ties)``, ``window_size`` a pair.
     """
 
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(x: Tensor, window_size: tuple[int, int], ties: Ties) -> Tensor:
-        z = windows_of(x, window_size).amax(-1).amax(-2)
-        return z.contiguous(memory_format=memory_format_of(x))
+        rows = reduce(torch.maximum, windows_of(x, window_size).unbind(-1))
+        return reduce(torch.maximum, rows.unbind(-2))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         x, ctx.window_size, ctx.ties = inputs
         ctx.save_for_backward(x, output)
+        ctx.save_for_forward(x, output)
 
     @staticmethod
     def backward(ctx: Any, grad_z: Tensor) -> tuple[Tensor, None, None]:
         x, z = ctx.saved_tensors
-        windows = windows_of(x, ctx.window_size)
-        z, grad_z = z[..., :, None, :, None], grad_z[..., :, None, :, None]
-        receives = ~(windows < z) if ctx.ties == "all" else first_maximum(windows)
-        grad_windows = torch.where(receives, grad_z, 0)
+        receives = receiving(windows_of(x, ctx.window_size), z, ctx.ties)
+        grad_windows = torch.where(receives, grad_z[..., :, None, :, None], 0)
         return image_of(grad_windows, x.shape), None, None
 
+    @staticmethod
+    def jvp(ctx: Any, tangent_x: Tensor, *_: None) -> Tensor:
+        x, z = ctx.saved_tensors
+        receives = receiving(windows_of(x, ctx.window_size), z, ctx.ties)
+        return torch.where(receives, windows_of(tangent_x, ctx.window_size), 0).sum((-1, -3))
 
-def memory_format_of(x: Tensor) -> torch.memory_format:
-    """Channels-last for images that are stored so, else contiguous."""
-    stored_so = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
-    return torch.channels_last if stored_so and not x.is_contiguous() else torch.contiguous_format
+
+apply_max_pool2d = compilable(MaxPool2d)
+
+
+def receiving(windows: Tensor, z: Tensor, ties: Ties) -> Tensor:
+    """True at the elements of the windows, … × Q × K × Q × K, that receive z̄."""
+    return ~(windows < z[..., :, None, :, None]) if ties == "all" else first_maximum(windows)
 
 
 def windows_of(x: Tensor, window_size: tuple[int, int]) -> Tensor:
@@ -79,7 +92,8 @@ def windows_of(x: Tensor, window_size: tuple[int, int]) -> Tensor:
 
 def image_of(windows: Tensor, image_size: torch.Size) -> Tensor:
     """Undo `windows_of`; the left-over rows and columns are 0."""
-    image = windows.flatten(-2).flatten(-3, -2)
+    Q_h, K_h, Q_w, K_w = windows.shape[-4:]
+    image = windows.reshape(*windows.shape[:-4], Q_h * K_h, Q_w * K_w)
     left_over = [M - covered for M, covered in zip(image_size[-2:], image.shape[-2:], strict=True)]
     return F.pad(image, (0, left_over[1], 0, left_over[0])) if any(left_over) else image
 
@@ -125,5 +139,5 @@ def max_pool2d(input: Tensor, window_size: Size2, ties: Ties = "all") -> Tensor:
             f"max_pool2d: the window, {window[0]} x {window[1]}, is larger than the image, "
             f"{input.shape[-2]} x {input.shape[-1]}"
         )
-    z: Tensor = MaxPool2d.apply(input, window, ties)
+    z: Tensor = apply_max_pool2d(input, window, ties)
     return z

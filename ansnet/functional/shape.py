@@ -1,9 +1,10 @@
 r"""Reshape: the same elements in another shape.
 
-Forward and backward::
+Forward, backward and tangent::
 
     z = reshape(x; F_1, …, F_Z)
     x̄ = reshape(z̄; D_1, …, D_X)
+    ż = reshape(ẋ; F_1, …, F_Z)
 
 Shapes: x is D_1 × … × D_X, z is F_1 × … × F_Z, with as many elements; both in row-major order.
 As in PyTorch, z shares the memory of x wherever the strides allow it.
@@ -18,12 +19,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ansnet.functional.function import compilable
+
 
 class Reshape(torch.autograd.Function):
     """z = reshape(x; shape); the module's docstring has the formulas.
 
     ``Reshape.apply(x, shape)``.
     """
+
+    generate_vmap_rule = True
 
     @staticmethod
     def forward(x: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -32,11 +37,18 @@ class Reshape(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, tuple[int, ...]], output: Tensor) -> None:
         x, _ = inputs
-        ctx.shape = x.shape
+        ctx.x_shape, ctx.z_shape = x.shape, output.shape
 
     @staticmethod
     def backward(ctx: Any, grad_z: Tensor) -> tuple[Tensor, None]:
-        return grad_z.reshape(ctx.shape), None
+        return grad_z.reshape(ctx.x_shape), None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent_x: Tensor, _: None) -> Tensor:
+        return tangent_x.reshape(ctx.z_shape)
+
+
+apply_reshape = compilable(Reshape)
 
 
 def reshape(input: Tensor, *shape: int | tuple[int, ...]) -> Tensor:
@@ -61,5 +73,5 @@ def reshape(input: Tensor, *shape: int | tuple[int, ...]) -> Tensor:
                 [4, 5]])
     """
     sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
-    z: Tensor = Reshape.apply(input, tuple(sizes))
+    z: Tensor = apply_reshape(input, tuple(sizes))
     return z

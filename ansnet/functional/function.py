@@ -1,0 +1,39 @@
+"""What the operations' Functions have in common: every transformation of PyTorch may meet them.
+
+An operation states two derivatives. ``backward`` maps the output's gradient to the inputs'
+(reverse mode: training); ``jvp`` maps the inputs' tangents to the output's (forward mode:
+`torch.func.jvp`, `torch.func.hessian`). The one is the transpose of the other.
+
+Both, like ``forward``, are tensor expressions. So `torch.vmap` can be generated from them
+(``generate_vmap_rule``), and they are themselves differentiable: second derivatives follow. That
+holds as long as what depends on an input and is needed later goes through
+``ctx.save_for_backward`` and ``ctx.save_for_forward``: a tensor kept on ``ctx`` passes for a constant.
+
+Source: PyTorch, *Extending PyTorch* and *Extending torch.func with autograd.Function*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+
+def compilable(function: type[torch.autograd.Function]) -> Callable[..., Any]:
+    """``function.apply``, for `torch.compile` too.
+
+    `torch.compile` refuses a Function that states a ``jvp``, although it compiles reverse mode. It
+    is given a twin of the Function without one.
+    """
+    rules = {name: staticmethod(getattr(function, name)) for name in REVERSE_MODE}
+    without_jvp: Any = type(function.__name__, (torch.autograd.Function,), rules)
+    without_jvp.generate_vmap_rule = function.generate_vmap_rule
+
+    def apply(*arguments: Any) -> Any:
+        return (without_jvp if torch.compiler.is_dynamo_compiling() else function).apply(*arguments)
+
+    return apply
+
+
+REVERSE_MODE = ("forward", "setup_context", "backward")
