@@ -17,7 +17,8 @@ Tangent::
 The logarithm is never taken of p, nor is exp of x alone: ``log p = x − log Σ exp x``, with the
 row's maximum taken out of the sum, is exact for logits of any size.
 
-Shapes: x is N × C (logits), t is N (integers 0 … C − 1), z a scalar.
+Shapes: x is N × C (logits), t is N (integers 0 … C − 1), z a scalar. `cross_entropy` also takes one
+row, C, and rows that are spread over further axes, N × C × D_1 × …, each of which it averages over.
 
 Source: the notebook, ``SoftmaxCrossEntropy`` of the exercise *linear-classification*; label
 smoothing from Szegedy et al., *Rethinking the Inception architecture* (2016), section 7.
@@ -84,15 +85,15 @@ def cross_entropy(input: Tensor, target: Tensor, label_smoothing: float = 0.0) -
     Under autocast it is computed in float32.
 
     Args:
-        input: logits, N × C.
-        target: class indices, N integers (``torch.int64``).
+        input: logits, N × C; also C, or N × C × D_1 × … with a target for each position.
+        target: class indices, N integers (``torch.int64``); a scalar, or N × D_1 × … .
         label_smoothing: share of the target that is spread over all C classes, 0 to 1.
 
     Returns:
-        A scalar; not a number when N is 0.
+        A scalar, the mean over all targets; not a number when there are none.
 
     Raises:
-        ValueError: the input is not N × C, or the target not of shape (N,).
+        ValueError: the input is a scalar, or the target's shape is not that of the input without C.
         RuntimeError: the target is not ``torch.int64``, or ``label_smoothing`` not between 0 and 1.
         IndexError: a target is not a class (on CUDA it is the device that notices).
 
@@ -100,10 +101,11 @@ def cross_entropy(input: Tensor, target: Tensor, label_smoothing: float = 0.0) -
         >>> cross_entropy(torch.zeros(1, 4), torch.tensor([2]))
         tensor(1.3863)
     """
-    if input.dim() != 2 or target.shape != input.shape[:1]:
+    class_axis = min(1, input.dim() - 1)
+    if input.dim() == 0 or target.shape != input.shape[:class_axis] + input.shape[class_axis + 1 :]:
         raise ValueError(
-            "cross_entropy expects an input of shape (N, C) and a target of shape (N,), "
-            f"got {tuple(input.shape)} and {tuple(target.shape)}"
+            "cross_entropy expects an input of shape (C,), (N, C) or (N, C, D_1, …) and a target of "
+            f"the same shape without C, got {tuple(input.shape)} and {tuple(target.shape)}"
         )
     if target.dtype != torch.int64:
         raise RuntimeError(f"cross_entropy expects class indices (torch.int64), got {target.dtype}")
@@ -111,14 +113,16 @@ def cross_entropy(input: Tensor, target: Tensor, label_smoothing: float = 0.0) -
         raise RuntimeError(f"label_smoothing must be between 0 and 1, got {label_smoothing}")
     if autocast_applies(input):
         input = input.to(torch.promote_types(input.dtype, torch.float32))
+    num_classes = input.shape[class_axis]
+    rows = input.movedim(class_axis, -1).reshape(target.numel(), num_classes)
     try:
-        z: Tensor = apply_cross_entropy(input, target, label_smoothing)
+        z: Tensor = apply_cross_entropy(rows, target.reshape(-1), label_smoothing)
     except RuntimeError:
-        outside = target[(target < 0) | (target >= input.shape[1])]
+        outside = target[(target < 0) | (target >= num_classes)]
         if len(outside) == 0:
             raise
         raise IndexError(
-            f"target {outside[0].item()} is not one of the {input.shape[1]} classes, "
-            f"0 to {input.shape[1] - 1}"
+            f"target {outside[0].item()} is not one of the {num_classes} classes, "
+            f"0 to {num_classes - 1}"
         ) from None
     return z
