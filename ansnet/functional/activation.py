@@ -48,12 +48,12 @@ class ReLU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_z: Tensor) -> Tensor:
         (z,) = ctx.saved_tensors
-        return grad_z.masked_fill(z <= 0, 0)
+        return torch.where(z <= 0, 0, grad_z)
 
     @staticmethod
     def jvp(ctx: Any, tangent_x: Tensor) -> Tensor:
         (z,) = ctx.saved_tensors
-        return tangent_x.masked_fill(z <= 0, 0)
+        return torch.where(z <= 0, 0, tangent_x)
 
 
 apply_relu = compilable(ReLU)

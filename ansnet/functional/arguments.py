@@ -28,11 +28,10 @@ def as_pair(name: str, value: object, minimum: int) -> tuple[int, int]:
         RuntimeError: there are not two of them, or one is below ``minimum``.
     """
     numbers = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    expected = f"{name} must be an int or a pair of ints (height, width), got {value!r}"
     if not all(isinstance(number, int) and not isinstance(number, bool) for number in numbers):
-        raise TypeError(expected)
+        raise TypeError(f"{name} must be an int or a pair of ints (height, width), got {value!r}")
     if len(numbers) != 2:
-        raise RuntimeError(expected)
+        raise RuntimeError(f"{name} must be an int or a pair of ints (height, width), got {value!r}")
     if min(numbers) < minimum:
         raise RuntimeError(f"{name} must be at least {minimum}, got {value!r}")
     return numbers

@@ -142,7 +142,7 @@ def weight_gradient(
         channels, windows, None, stride=dilation, padding=padding, dilation=stride, groups=groups
     )
     K_h, K_w = window_size
-    return grad_w[:, :, :K_h, :K_w].transpose(0, 1)
+    return grad_w.narrow(2, 0, K_h).narrow(3, 0, K_w).transpose(0, 1)
 
 
 def conv2d(

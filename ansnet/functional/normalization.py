@@ -121,7 +121,7 @@ class BatchNorm1d(torch.autograd.Function):
         x_hat = normalised(x, mu, v, ctx.eps)
         grad_beta = grad_z.sum(rows)
         grad_gamma = (grad_z * x_hat).sum(rows)
-        through_z = grad_z - grad_beta / N - x_hat * (grad_gamma / N)
+        through_z = x_hat * (-grad_gamma / N) + grad_z - grad_beta / N
         through_statistics = grad_mu / N + (at_least_float32(x) - mu) * (2 * grad_v / N)
         grad_x = scale(gamma, v, ctx.eps) * through_z + through_statistics
         return (

@@ -52,7 +52,8 @@ class MaxPool2d(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor, window_size: tuple[int, int], ties: Ties) -> Tensor:
         rows = reduce(torch.maximum, windows_of(x, window_size).unbind(-1))
-        return reduce(torch.maximum, rows.unbind(-2))
+        z = reduce(torch.maximum, rows.unbind(-2))
+        return z if window_size != (1, 1) else z.clone()  # never a view of x
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -79,7 +80,8 @@ apply_max_pool2d = compilable(MaxPool2d)
 
 def receiving(windows: Tensor, z: Tensor, ties: Ties) -> Tensor:
     """True at the elements of the windows, … × Q × K × Q × K, that receive z̄."""
-    return ~(windows < z[..., :, None, :, None]) if ties == "all" else first_maximum(windows)
+    maxima = ~(windows < z[..., :, None, :, None])
+    return maxima if ties == "all" else maxima & first_maximum(windows)
 
 
 def windows_of(x: Tensor, window_size: tuple[int, int]) -> Tensor:
@@ -119,7 +121,7 @@ def max_pool2d(input: Tensor, window_size: Size2, ties: Ties = "all") -> Tensor:
         N × C × ⌊H/K⌋ × ⌊W/K⌋ (or without N), in the memory format of the input.
 
     Raises:
-        RuntimeError: the input is neither 3-D nor 4-D, or smaller than one window.
+        RuntimeError: the input is neither 3-D nor 4-D, smaller than one window, or without channels.
         TypeError: ``window_size`` is not an int or a pair of ints.
         ValueError: ``ties`` is neither ``"all"`` nor ``"first"``.
 
@@ -130,9 +132,10 @@ def max_pool2d(input: Tensor, window_size: Size2, ties: Ties = "all") -> Tensor:
     if ties not in get_args(Ties):
         raise ValueError(f"ties must be 'all' or 'first', got {ties!r}")
     window = as_pair("window_size", window_size, 1)
-    if input.dim() not in (3, 4):
+    if input.dim() not in (3, 4) or 0 in input.shape[-3:]:
         raise RuntimeError(
-            f"max_pool2d expects shape (N, C, H, W) or (C, H, W), got {tuple(input.shape)}"
+            "max_pool2d expects shape (N, C, H, W) or (C, H, W), in which N alone may be 0, "
+            f"got {tuple(input.shape)}"
         )
     if input.shape[-2] < window[0] or input.shape[-1] < window[1]:
         raise RuntimeError(

@@ -74,4 +74,4 @@ def reshape(input: Tensor, *shape: int | tuple[int, ...]) -> Tensor:
     """
     sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
     z: Tensor = apply_reshape(input, tuple(sizes))
-    return z
+    return z if torch.is_grad_enabled() else z.detach()  # a Function's view else requires grad

@@ -1,0 +1,259 @@
+"""Capabilities: what the function does besides its result: to its inputs, to memory, to time."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import pickle
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.checkpoint import checkpoint as run_checkpointed
+
+from ansnet.testing.case import (
+    Case,
+    NotApplicable,
+    Sample,
+    assert_same,
+    assert_same_evaluation,
+    call,
+    differentiate,
+    evaluate,
+    random_like,
+    require,
+)
+from ansnet.testing.derivatives import requiring
+
+CALLS = 1000
+
+
+def inputs_unchanged(case: Case) -> None:
+    """Neither forward nor backward changes an input, or its gradient, that the reference does not."""
+    sample, before = (case.sample.map(torch.clone) for _ in range(2))
+    allowed = [False] * len(sample.tensors)
+    if case.reference is not None:
+        changed = case.sample.map(torch.clone)
+        call(case.reference, changed)
+        pairs = zip(changed.tensors, before.tensors, strict=True)
+        allowed = [not torch.equal(after, original) for after, original in pairs]
+    versions = [tensor._version for tensor in sample.tensors]
+    outputs = [output for output in call(case.function, sample) if output.requires_grad]
+    _assert_unchanged("forward", sample, before, versions, allowed)
+    if outputs:
+        values = [output.detach().clone() for output in outputs]
+        versions = [tensor._version for tensor in sample.tensors]
+        upstream = random_like(outputs)
+        torch.autograd.backward(outputs, upstream)
+        _assert_unchanged("backward", sample, before, versions, allowed)
+        assert_same("the output's gradient after the backward", upstream, random_like(outputs))
+        assert_same("the output after the backward", [o.detach() for o in outputs], values)
+
+
+def _assert_unchanged(
+    when: str, sample: Sample, before: Sample, versions: Sequence[int], allowed: Sequence[bool]
+) -> None:
+    tensors = zip(sample.tensors, before.tensors, versions, allowed, strict=True)
+    for index, (tensor, original, version, may_change) in enumerate(tensors):
+        same = tensor._version == version and torch.equal(tensor, original)
+        require(same or may_change, f"the {when} changed tensor {index} of the arguments")
+
+
+def needless_work(case: Case) -> None:
+    """For each input that alone requires grad, all that the backward computes enters its gradient."""
+    if not case.sample.differentiable:
+        raise NotApplicable("no input requires grad")
+    for index, name in enumerate(case.sample.names):
+        sample = requiring(case.sample, (index,))
+        outputs = [output for output in call(case.function, sample) if output.requires_grad]
+        upstream = random_like(outputs)
+        with Recorder() as recorder:
+            gradients = torch.autograd.grad(outputs, sample.differentiable, upstream, allow_unused=True)
+        needless = recorder.without_use_for([g for g in gradients if g is not None])
+        require(
+            not needless,
+            f"where only {name} requires grad, the backward needlessly computes {', '.join(needless)}",
+        )
+
+
+class Recorder(TorchDispatchMode):
+    """Records which memory each operation reads and writes."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.operations: list[tuple[str, set[int], set[int]]] = []
+        self.kept: list[Tensor] = []  # so that no memory, and with it its key, is used again
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        read = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        written = [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, Tensor)]
+        self.kept += written
+        reads, writes = (
+            {memory_of(tensor) for tensor in read},
+            {memory_of(tensor) for tensor in written},
+        )
+        is_view = writes <= reads and not func._schema.is_mutable
+        if reads and writes and not is_view:
+            self.operations.append((str(func), reads, writes))
+        return result
+
+    def without_use_for(self, results: Sequence[Tensor]) -> list[str]:
+        """The operations on tensors from which no way leads to the results."""
+        needed, needless = {memory_of(tensor) for tensor in results}, []
+        for name, reads, writes in reversed(self.operations):
+            if writes & needed:
+                needed |= reads
+            else:
+                needless.append(name)
+        return needless[::-1]
+
+
+def memory_of(tensor: Tensor) -> int:
+    """A key of the memory that a tensor and its views share."""
+    key: int = tensor.untyped_storage()._cdata
+    return key
+
+
+class Allocations(TorchDispatchMode):
+    """Sees all memory that operations allocate, without keeping it alive."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.storages: dict[int, StorageWeakRef] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for leaf in pytree.tree_leaves(result):
+            if isinstance(leaf, Tensor):
+                self.storages[memory_of(leaf)] = StorageWeakRef(leaf.untyped_storage())
+        return result
+
+    def alive(self, besides: Sequence[Tensor]) -> int:
+        """How many of them still are, not counting that of the given tensors."""
+        known = {memory_of(tensor) for tensor in besides}
+        return sum(not weak.expired() for key, weak in self.storages.items() if key not in known)
+
+
+def saved_tensors_freed(case: Case) -> None:
+    """After a backward nothing lives on but the output, and without it nothing: no reference cycle."""
+    sample = case.sample.map(torch.clone)
+    with _collector_off():
+        with Allocations() as allocations:
+            outputs = call(case.function, sample)
+        if sample.differentiable:
+            differentiate(outputs, sample.differentiable)
+        kept = allocations.alive([*outputs, *sample.tensors])
+        require(kept == 0, f"{kept} tensors of the forward live on after the backward")
+        outputs.clear()
+        cycle = allocations.alive(sample.tensors)
+        require(cycle == 0, f"{cycle} tensors live on after the output is gone: a reference cycle")
+
+
+def no_memory_growth(case: Case) -> None:
+    """Forward and backward a thousand times leave no object behind."""
+    for _ in range(10):
+        evaluate(case.function, case.sample)
+    gc.collect()
+    before = len(gc.get_objects())
+    for _ in range(CALLS):
+        evaluate(case.function, case.sample)
+    gc.collect()
+    growth = len(gc.get_objects()) - before
+    require(growth < CALLS // 10, f"{growth} objects more after {CALLS} calls")
+
+
+@contextmanager
+def _collector_off() -> Iterator[None]:
+    """Python's cyclic garbage collector rests, so that a cycle stays where it is."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def deterministic(case: Case) -> None:
+    """The same arguments give the same bits, in outputs and gradients."""
+    first, second = (evaluate(case.function, case.sample.map(torch.clone)) for _ in range(2))
+    for one, other in zip(pytree.tree_leaves(first), pytree.tree_leaves(second), strict=True):
+        require(torch.equal(_bits(one), _bits(other)), "two calls with the same arguments differ")
+
+
+def _bits(tensor: Tensor) -> Tensor:
+    return tensor.detach().resolve_conj().resolve_neg().reshape(-1).contiguous().view(torch.uint8)
+
+
+def checkpoint(case: Case) -> None:
+    """`torch.utils.checkpoint`, both kinds, gives the same outputs and gradients."""
+    if not case.sample.differentiable:
+        raise NotApplicable("no input requires grad")
+    expected = evaluate(case.function, case.sample)
+    for reentrant in (False, True):
+        sample = case.sample.map(torch.clone)
+
+        def function(*tensors: Tensor, sample: Sample = sample) -> tuple[Tensor, ...]:
+            return tuple(call(case.function, sample.replace_differentiable(tensors)))
+
+        outputs = run_checkpointed(function, *sample.differentiable, use_reentrant=reentrant)
+        attached = [output for output in outputs if output.requires_grad]
+        torch.autograd.backward(attached, random_like(attached))
+        gradients = [torch.zeros_like(t) if t.grad is None else t.grad for t in sample.differentiable]
+        assert_same("output", outputs, expected.outputs)
+        assert_same("gradient", gradients, expected.gradients)
+
+
+def saved_tensor_hooks(case: Case) -> None:
+    """All that waits for the backward passes the hooks for saved tensors, and may be moved by them."""
+    sample = case.sample.map(torch.clone)
+    copies: list[Tensor] = []
+
+    def pack(tensor: Tensor) -> int:
+        copies.append(tensor.detach().clone())
+        return len(copies) - 1
+
+    with Allocations() as allocations, saved_tensors_hooks(pack, copies.__getitem__):
+        outputs = call(case.function, sample)
+    hidden = allocations.alive([*outputs, *sample.tensors, *copies])
+    require(hidden == 0, f"{hidden} tensors wait for the backward without having passed the hooks")
+    if sample.differentiable:
+        expected = evaluate(case.function, case.sample)
+        gradients = differentiate(outputs, sample.differentiable)
+        assert_same("gradient", gradients, expected.gradients)
+
+
+def without_gradients(case: Case) -> None:
+    """Under `torch.no_grad` and `torch.inference_mode` the output is the same, and no graph is kept."""
+    expected = [output.detach() for output in call(case.function, case.sample.map(torch.clone))]
+    for mode in (torch.no_grad, torch.inference_mode):
+        sample = case.sample.map(torch.clone)
+        with mode():
+            outputs = call(case.function, sample)
+        require(
+            not any(o.requires_grad for o in outputs), f"an output requires grad in {mode.__name__}"
+        )
+        assert_same("output", [output.clone() for output in outputs], expected)
+
+
+def pickle_and_copy(case: Case) -> None:
+    """A layer that applies the function can be pickled and copied, and the copy computes the same."""
+    if case.layer is None:
+        raise NotApplicable("a function, not a module")
+    module, sample = case.layer
+    originals = {memory_of(tensor) for tensor in module.state_dict().values()}
+    expected = evaluate(copy.deepcopy(module), sample)
+    for twin in (pickle.loads(pickle.dumps(module)), copy.deepcopy(module)):
+        shared = originals & {memory_of(tensor) for tensor in twin.state_dict().values()}
+        require(not shared, "the copy shares memory with the original")
+        assert_same_evaluation(evaluate(twin, sample), expected, sample)

@@ -1,0 +1,205 @@
+"""Capabilities: what the function computes, and what it says of its derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import combinations
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from ansnet.testing.case import (
+    Case,
+    NotApplicable,
+    Sample,
+    assert_same,
+    assert_same_evaluation,
+    call,
+    differentiate,
+    evaluate,
+    random_like,
+    require,
+)
+
+
+def forward(case: Case) -> None:
+    """The output equals the reference's, and so do constants that it changes (running averages)."""
+    reference = case.referenced()
+    actual, expected = (case.sample.map(torch.clone) for _ in range(2))
+    assert_same("output", call(case.function, actual), call(reference, expected))
+    assert_same("constant afterwards", actual.constants, expected.constants)
+
+
+def gradients(case: Case) -> None:
+    """The gradient of every input equals the reference's."""
+    _differentiable(case)
+    expected = evaluate(case.referenced(), case.sample)
+    assert_same_evaluation(evaluate(case.function, case.sample), expected, case.sample)
+
+
+def gradcheck(case: Case) -> None:
+    """The derivative equals the numerical one in float64 (`torch.autograd.gradcheck`)."""
+    case, inputs = _in_float64(case)
+    torch.autograd.gradcheck(case.of_differentiable(), inputs, check_batched_grad=True)
+
+
+def gradgradcheck(case: Case) -> None:
+    """The second derivative equals the numerical one in float64 (`torch.autograd.gradgradcheck`)."""
+    case, inputs = _in_float64(case)
+    torch.autograd.gradgradcheck(case.of_differentiable(), inputs)
+
+
+def forward_mode(case: Case) -> None:
+    """Forward mode is the transpose of reverse mode: ⟨z̄, ż⟩ = ⟨x̄, ẋ⟩, for each input and for all."""
+    case, inputs = _in_float64(case)
+    function = case.of_differentiable()
+    tangents = random_like(inputs)
+    outputs = function(*inputs)
+    upstream = random_like([output for output in outputs if output.requires_grad])
+    reverse = differentiate(outputs, inputs)
+    for moving in [*([index] for index in range(len(inputs))), range(len(inputs))]:
+        with forward_ad.dual_level():
+            duals = [
+                forward_ad.make_dual(tensor.detach(), tangent) if index in moving else tensor.detach()
+                for index, (tensor, tangent) in enumerate(zip(inputs, tangents, strict=True))
+            ]
+            moved = [forward_ad.unpack_dual(output).tangent for output in function(*duals)]
+        forwards = _inner(upstream, [t for t, o in zip(moved, outputs, strict=True) if o.requires_grad])
+        backwards = _inner([reverse[index] for index in moving], [tangents[index] for index in moving])
+        what = f"⟨z̄, ż⟩ for a tangent of {', '.join(case.sample.names[index] for index in moving)}"
+        assert_same(what, [forwards], [backwards])
+
+
+def _inner(left: list[Tensor], right: list[Tensor | None]) -> Tensor:
+    """The real inner product of two lists of tensors; None stands for zeros."""
+    products = [(a.conj() * b).sum().real for a, b in zip(left, right, strict=True) if b is not None]
+    return torch.stack([*products, torch.zeros((), dtype=torch.float64)]).sum()
+
+
+def jacobian(case: Case) -> None:
+    """`torch.func.jacrev` and `jacfwd` give the Jacobian of row-by-row reverse mode."""
+    function, inputs = _real(case)
+    every = tuple(range(len(inputs)))
+    expected = torch.autograd.functional.jacobian(function, inputs)
+    for transform in (torch.func.jacrev, torch.func.jacfwd):
+        _assert_same_tree(transform.__name__, transform(function, every)(*inputs), expected)
+
+
+def hessian(case: Case) -> None:
+    """`torch.func.hessian`, forward over reverse, gives the Hessian of reverse over reverse."""
+    function, inputs = _real(case)
+    weights = random_like(function(*inputs))
+
+    def scalar(*tensors: Tensor) -> Tensor:
+        weighted = zip(function(*tensors), weights, strict=True)
+        return torch.stack([(w * z + z.square()).sum() for z, w in weighted]).sum()
+
+    expected = torch.autograd.functional.hessian(scalar, inputs)
+    actual = torch.func.hessian(scalar, tuple(range(len(inputs))))(*inputs)
+    _assert_same_tree("Hessian", actual, expected)
+
+
+def _real(case: Case) -> tuple[Callable[..., tuple[Tensor, ...]], tuple[Tensor, ...]]:
+    """The function and its inputs, complex numbers as pairs of real ones."""
+    case, inputs = _in_float64(case)
+    function, complexes = case.of_differentiable(), [tensor.is_complex() for tensor in inputs]
+
+    def real_function(*tensors: Tensor) -> tuple[Tensor, ...]:
+        pairs = zip(tensors, complexes, strict=True)
+        outputs = function(*(torch.view_as_complex(t) if is_complex else t for t, is_complex in pairs))
+        return tuple(torch.view_as_real(z.resolve_conj()) if z.is_complex() else z for z in outputs)
+
+    plain = [tensor.detach() for tensor in inputs]
+    return real_function, tuple(torch.view_as_real(x) if x.is_complex() else x for x in plain)
+
+
+def _assert_same_tree(what: str, actual: Any, expected: Any) -> None:
+    if isinstance(expected, Tensor):
+        assert_same(what, [actual], [expected])
+    else:
+        for one, other in zip(actual, expected, strict=True):
+            _assert_same_tree(what, one, other)
+
+
+def subsets_of_gradients(case: Case) -> None:
+    """With any part of the inputs requiring grad, those get the gradients that they get with all."""
+    _differentiable(case)
+    inputs = case.sample.differentiable
+    everything = evaluate(case.function, case.sample).gradients
+    sizes = range(len(inputs)) if len(inputs) <= 3 else (0, 1, len(inputs) - 1)
+    for wanted in (subset for size in sizes for subset in combinations(range(len(inputs)), size)):
+        sample = requiring(case.sample, wanted)
+        outputs = call(case.function, sample)
+        if not wanted:
+            attached = any(output.requires_grad for output in outputs)
+            require(not attached, "an output requires grad, although no input does")
+            continue
+        for index, gradient in zip(wanted, differentiate(outputs, sample.differentiable), strict=True):
+            assert_same(f"gradient of {case.sample.names[index]}", [gradient], [everything[index]])
+
+
+def requiring(sample: Sample, wanted: tuple[int, ...]) -> Sample:
+    """The sample with only some of its inputs, by their index, requiring grad."""
+    inputs = iter(range(len(sample.differentiable)))
+    return sample.replace(
+        tensor.detach().clone().requires_grad_(next(inputs) in wanted)
+        if tensor.requires_grad
+        else tensor.clone()
+        for tensor in sample.tensors
+    )
+
+
+def gradient_dtypes(case: Case) -> None:
+    """A custom Function's backward returns each gradient in its input's dtype, in need of no cast."""
+    _differentiable(case)
+    for dtype in (torch.float64, torch.float32):
+        assert_gradient_dtypes(call(case.function, case.sample.to(dtype)))
+
+
+def assert_gradient_dtypes(outputs: list[Tensor]) -> None:
+    """Differentiate the outputs, and look at what each custom Function in their graph returns.
+
+    The engine casts a gradient of another dtype to the input's in silence; the precision, or the time,
+    is lost by then.
+
+    Raises:
+        AssertionError: a returned gradient has another dtype than the input.
+    """
+    outputs = [output for output in outputs if output.requires_grad]
+    wrong: list[str] = []
+
+    def watch(node: Any) -> None:
+        def look(gradients: tuple[Tensor | None, ...], _: Any) -> None:
+            for gradient, (source, index) in zip(gradients, node.next_functions, strict=True):
+                if gradient is None or source is None:
+                    continue
+                expected = source._input_metadata[index].dtype
+                if gradient.dtype != expected:
+                    wrong.append(f"{node.name()} returns {gradient.dtype} for an input of {expected}")
+
+        node.register_hook(look)
+
+    nodes, seen = [output.grad_fn for output in outputs], set()
+    while nodes:
+        node = nodes.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        nodes += [source for source, _ in node.next_functions]
+        if isinstance(node, torch.autograd.function.BackwardCFunction):
+            watch(node)
+    torch.autograd.backward(outputs, random_like(outputs))
+    require(not wrong, "; ".join(wrong))
+
+
+def _differentiable(case: Case) -> None:
+    if not case.sample.differentiable:
+        raise NotApplicable("no input requires grad")
+
+
+def _in_float64(case: Case) -> tuple[Case, tuple[Tensor, ...]]:
+    _differentiable(case)
+    sample = case.sample.to(torch.float64)
+    return Case(case.function, case.reference, sample), tuple(sample.differentiable)

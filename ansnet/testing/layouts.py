@@ -1,0 +1,132 @@
+"""Capabilities: tensors that do not lie in memory as a fresh one does, or that hold nothing."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ansnet.testing.case import (
+    Case,
+    Function,
+    Layout,
+    NotApplicable,
+    Sample,
+    assert_same_evaluation,
+    evaluate,
+    require,
+)
+
+
+def channels_last(case: Case) -> None:
+    """Images and gradients in channels-last memory give equal ones, in it where the reference's are."""
+    if not any(tensor.dim() == 4 for tensor in case.sample.differentiable):
+        raise NotApplicable("no input has four axes")
+
+    def convert(tensor: Tensor) -> Tensor:
+        return tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
+
+    sample = case.sample.map(convert)
+    actual = evaluate(case.function, sample, convert)
+    assert_same_evaluation(actual, evaluate(case.function, case.sample), sample)
+    expected = evaluate(case.reference or case.function, sample, convert)
+    named = [
+        *(("output", *pair) for pair in zip(actual.outputs, expected.outputs, strict=True)),
+        ("gradient of the first input", actual.gradients[0], expected.gradients[0]),
+    ]
+    for what, one, other in named:
+        if other.dim() == 4 and is_channels_last(other):
+            require(is_channels_last(one), f"{what} is not in channels-last memory")
+
+
+def is_channels_last(images: Tensor) -> bool:
+    """Whether the memory format is channels-last."""
+    return images.is_contiguous(memory_format=torch.channels_last)
+
+
+def strided_views(case: Case) -> None:
+    """Inputs and output gradients that are transposed or sliced give what contiguous ones do."""
+    _assert_layout_is_nothing(case, transposed)
+    _assert_layout_is_nothing(case, sliced)
+
+
+def expanded_views(case: Case) -> None:
+    """Likewise where one element stands for many, with a stride of 0, as in the gradient of a sum."""
+    _assert_layout_is_nothing(case, expanded)
+
+
+def negative_views(case: Case) -> None:
+    """Likewise where a sign or a conjugation is pending (PyTorch has no negative strides)."""
+    _assert_layout_is_nothing(case, negated)
+
+
+def _assert_layout_is_nothing(case: Case, layout: Layout) -> None:
+    def copied(tensor: Tensor) -> Tensor:
+        return layout(tensor).resolve_conj().resolve_neg().clone(memory_format=torch.contiguous_format)
+
+    actual = evaluate(case.function, case.sample.map(layout), layout)
+    expected = evaluate(case.function, case.sample.map(copied), copied)
+    assert_same_evaluation(actual, expected, case.sample)
+
+
+def transposed(tensor: Tensor) -> Tensor:
+    """The same values with the axes in memory in the opposite order."""
+    axes = tuple(reversed(range(tensor.dim())))
+    return tensor.permute(axes).contiguous().permute(axes)
+
+
+def sliced(tensor: Tensor) -> Tensor:
+    """The same values in every second place of twice the memory."""
+    return torch.stack([tensor, torch.zeros_like(tensor)], -1)[..., 0]
+
+
+def expanded(tensor: Tensor) -> Tensor:
+    """The first entry of the first axis in the place of all."""
+    return tensor[:1].expand_as(tensor) if tensor.dim() and len(tensor) else tensor
+
+
+def negated(tensor: Tensor) -> Tensor:
+    """The same values, stored with the opposite sign and a note to change it."""
+    if tensor.is_complex():
+        return tensor.conj().resolve_conj().conj()
+    if tensor.dtype not in (torch.float32, torch.float64):
+        return tensor
+    return torch.complex(torch.zeros_like(tensor), -tensor).conj().imag
+
+
+def zero_size_batch(case: Case) -> None:
+    """An empty first axis gives what the reference gives, or raises what it raises.
+
+    The first tensor is emptied, and with it every constant of the same length, such as targets.
+    """
+    tensors = case.sample.tensors
+    if not tensors or tensors[0].dim() == 0:
+        raise NotApplicable("the first tensor has no axes")
+    size = len(tensors[0])
+
+    def shrinks(tensor: Tensor) -> bool:
+        follows = not tensor.requires_grad and tensor.dim() > 0 and len(tensor) == size
+        return tensor is tensors[0] or follows
+
+    sample = case.sample.replace(
+        (tensor.detach()[:0] if shrinks(tensor) else tensor.detach()).requires_grad_(
+            tensor.requires_grad
+        )
+        for tensor in tensors
+    )
+    if case.reference is None:
+        evaluate(case.function, sample)
+        return
+    try:
+        expected = evaluate(case.reference, sample)
+    except Exception as error:
+        _assert_raises(type(error), case.function, sample)
+    else:
+        assert_same_evaluation(evaluate(case.function, sample), expected, sample)
+
+
+def _assert_raises(error: type[Exception], function: Function, sample: Sample) -> None:
+    try:
+        evaluate(function, sample)
+    except error:
+        return
+    raise AssertionError(f"nothing raised, expected {error.__name__} as from the reference")

@@ -1,0 +1,200 @@
+"""ansnet's own operations, as `check` takes them: reference, samples, layer.
+
+The samples are small, since numerical derivatives are taken of each element, and lie away from
+points without a derivative: no two elements of a pooling window are equal, and none of ReLU's is 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ansnet import functional, modules
+from ansnet.testing.case import Function, Layer, Sample
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What `check` needs to know of an operation.
+
+    Attributes:
+        function: ansnet's.
+        reference: PyTorch's, with ansnet's arguments.
+        samples: makes the samples, the same ones each time.
+        layer: makes a module that applies the function, and a sample of its inputs.
+    """
+
+    function: Function
+    reference: Function
+    samples: Callable[[], Sequence[Sample]]
+    layer: Callable[[], Layer]
+
+
+def random(*shape: int) -> Tensor:
+    """Normally distributed elements, the same for the same shape."""
+    generator = torch.Generator().manual_seed(sum(shape))
+    return torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True)
+
+
+def distinct(*shape: int) -> Tensor:
+    """Elements in random order, no two nearer than 0.1 to each other or to 0."""
+    count = torch.Size(shape).numel()
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(count))
+    return (0.1 * (order.double() - count // 2 + 0.5)).reshape(shape).requires_grad_()
+
+
+def complex_random(*shape: int) -> Tensor:
+    """Complex elements, the same for the same shape."""
+    parts = random(*shape, 2).detach()
+    return torch.view_as_complex(parts).clone().requires_grad_()
+
+
+def conv2d_samples() -> list[Sample]:
+    """Each hyperparameter alone and with the others, on images and windows that are not square."""
+    images, filters, bias = random(3, 2, 5, 4), random(2, 2, 3, 2), random(2)
+    return [
+        Sample(images, filters, bias),
+        Sample(images, filters, stride=2, padding=1),
+        Sample(random(1, 4, 5, 4), random(2, 2, 2, 3), random(2), (2, 3), (1, 2), (2, 1), 2),
+        Sample(random(2, 4, 3), random(2, 2, 3, 1), random(2), padding="same"),
+        Sample(complex_random(2, 1, 4, 3), complex_random(2, 1, 2, 2), complex_random(2), stride=2),
+    ]
+
+
+def max_pool2d_samples() -> list[Sample]:
+    """Both rules for ties, square and other windows, with and without left-over rows and columns."""
+    return [
+        Sample(distinct(2, 3, 4, 6), 2),
+        Sample(distinct(2, 2, 5, 7), (2, 3), ties="first"),
+        Sample(distinct(3, 5, 4), (1, 4)),
+        Sample(distinct(2, 2, 3, 2), 1),
+    ]
+
+
+def max_pool2d_reference(input: Tensor, window_size: Any, ties: str = "all") -> Tensor:
+    """PyTorch's max-pooling; without ties, both rules are its."""
+    return F.max_pool2d(input, window_size)
+
+
+def reshape_samples() -> list[Sample]:
+    """Merged, split and unchanged axes, sizes given one by one, as a tuple, and as -1."""
+    return [
+        Sample(random(2, 3, 4), 2, 12),
+        Sample(random(2, 3, 4), (-1, 2, 2)),
+        Sample(random(2, 3, 2, 2), 2, 12),
+        Sample(random(2, 3), 2, 3),
+    ]
+
+
+def linear_samples() -> list[Sample]:
+    """Rows, one row, images, without a bias, complex."""
+    weight, bias = random(2, 3), random(2)
+    return [
+        Sample(random(4, 3), weight, bias),
+        Sample(random(3), weight),
+        Sample(random(4, 2, 2, 3), weight, bias),
+        Sample(complex_random(4, 3), complex_random(2, 3), complex_random(2)),
+    ]
+
+
+def batch_norm_samples(*shape: int) -> list[Sample]:
+    """Training and evaluation, with and without running averages, weight and bias."""
+    channels = shape[1]
+    weight, bias = random(channels), random(channels)
+    mean, variance = random(channels).detach(), random(channels).detach().square() + 0.5
+    return [
+        Sample(random(*shape), weight, bias, training=True),
+        Sample(random(*shape), weight, bias, mean, variance, training=True, momentum=0.3),
+        Sample(random(*shape), weight, bias, mean, variance, eps=0.01),
+        Sample(random(*shape), training=True),
+        Sample(random(*shape), None, bias, mean, variance),
+    ]
+
+
+def batch_norm_reference(
+    input: Tensor,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """PyTorch's batch normalisation, its arguments in ansnet's order."""
+    return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+
+
+def cross_entropy_samples() -> list[Sample]:
+    """With and without label smoothing; rows, one row, rows spread over further axes."""
+    return [
+        Sample(random(4, 3), torch.tensor([0, 2, 1, 2])),
+        Sample(random(4, 3), torch.tensor([0, 2, 1, 2]), label_smoothing=0.1),
+        Sample(random(5), torch.tensor(3)),
+        Sample(random(2, 3, 2, 2), torch.tensor([[[0, 2], [1, 2]], [[1, 1], [0, 2]]])),
+    ]
+
+
+def cross_entropy_reference(input: Tensor, target: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """PyTorch's cross-entropy."""
+    return F.cross_entropy(input, target, label_smoothing=label_smoothing)
+
+
+OPERATIONS = {
+    operation.function.__name__: operation
+    for operation in (
+        Operation(
+            functional.conv2d,
+            F.conv2d,
+            conv2d_samples,
+            lambda: (modules.Conv2d(2, 4, 3).double(), Sample(random(3, 2, 5, 4))),
+        ),
+        Operation(
+            functional.relu,
+            F.relu,
+            lambda: [Sample(distinct(3, 4)), Sample(distinct(2, 3, 2, 2)), Sample(distinct())],
+            lambda: (modules.ReLU(), Sample(distinct(3, 4))),
+        ),
+        Operation(
+            functional.max_pool2d,
+            max_pool2d_reference,
+            max_pool2d_samples,
+            lambda: (modules.MaxPool2d(2), Sample(distinct(2, 3, 4, 6))),
+        ),
+        Operation(
+            functional.reshape,
+            torch.Tensor.reshape,
+            reshape_samples,
+            lambda: (modules.Flatten(), Sample(random(2, 3, 4))),
+        ),
+        Operation(
+            functional.linear,
+            F.linear,
+            linear_samples,
+            lambda: (modules.Linear(3, 2).double(), Sample(random(4, 3))),
+        ),
+        Operation(
+            functional.batch_norm1d,
+            batch_norm_reference,
+            lambda: batch_norm_samples(5, 3),
+            lambda: (modules.BatchNorm1d(3).double(), Sample(random(5, 3))),
+        ),
+        Operation(
+            functional.batch_norm2d,
+            batch_norm_reference,
+            lambda: batch_norm_samples(4, 3, 2, 3),
+            lambda: (modules.BatchNorm2d(3).double(), Sample(random(4, 3, 2, 3))),
+        ),
+        Operation(
+            functional.cross_entropy,
+            cross_entropy_reference,
+            cross_entropy_samples,
+            lambda: (modules.SoftmaxCrossEntropy(), cross_entropy_samples()[0]),
+        ),
+    )
+}

@@ -1,0 +1,161 @@
+"""Capabilities: the function under PyTorch's transformations and tracers."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from ansnet.testing.case import (
+    Case,
+    Evaluation,
+    NotApplicable,
+    Sample,
+    assert_same,
+    assert_same_evaluation,
+    call,
+    evaluate,
+    random_like,
+    require,
+)
+
+FACTORS = (1.0, 0.5, 2.0)  # the batch is the sample, scaled: signs and order of the elements stay
+
+
+def vmap(case: Case) -> None:
+    """`torch.vmap` over all tensors, in front or behind, and over each input alone, does as a loop."""
+    tensors = case.sample.tensors
+    if not tensors:
+        raise NotApplicable("no tensor among the arguments")
+    everything = range(len(tensors))
+    alone = [i for i, tensor in enumerate(tensors) if tensor.requires_grad]
+    _assert_vmap(case, everything, 0)
+    _assert_vmap(case, everything, -1)
+    for index in alone if not _changes_constants(case) else []:
+        _assert_vmap(case, [index], 0)
+
+
+def _assert_vmap(case: Case, batched: Any, dim: int) -> None:
+    tensors = case.sample.map(torch.clone).tensors
+    batches = [_batch(t.detach(), dim) if i in batched else t.detach() for i, t in enumerate(tensors)]
+    in_dims = tuple(dim if i in batched else None for i in range(len(tensors)))
+
+    def function(*arguments: Tensor) -> tuple[Tensor, ...]:
+        return tuple(call(case.function, case.sample.replace(arguments)))
+
+    loop = [
+        function(*(b.select(dim, n).clone() if i in batched else b for i, b in enumerate(batches)))
+        for n in range(len(FACTORS))
+    ]
+    expected = [torch.stack(outputs) for outputs in zip(*loop, strict=True)]
+    assert_same("output", list(torch.vmap(function, in_dims)(*batches)), expected)
+
+
+def _batch(tensor: Tensor, dim: int) -> Tensor:
+    scaled = tensor.is_floating_point() or tensor.is_complex()
+    return torch.stack([tensor * factor if scaled else tensor for factor in FACTORS], dim)
+
+
+def _changes_constants(case: Case) -> bool:
+    """Whether the function writes to a constant, which then has to be batched too."""
+    return any(constant._version for constant in evaluate(case.function, case.sample).constants)
+
+
+def per_sample_gradients(case: Case) -> None:
+    """`vmap` of `torch.func.grad` over the first input gives a loop's gradients of all inputs."""
+    inputs = case.sample.differentiable
+    if not inputs:
+        raise NotApplicable("no input requires grad")
+
+    function = case.of_differentiable()
+    weights = random_like(function(*inputs))
+
+    def loss(*tensors: Tensor) -> Tensor:
+        weighted = zip(function(*tensors), weights, strict=True)
+        return torch.stack([(z * w).real.sum() for z, w in weighted]).sum()
+
+    first, *others = (tensor.detach() for tensor in inputs)
+    batch = _batch(first, 0)
+    gradient = torch.func.grad(loss, tuple(range(len(inputs))))
+    expected = [
+        torch.autograd.grad(loss(*leaves), leaves)
+        for leaves in (
+            [t.requires_grad_() for t in (x, *map(torch.clone, others))] for x in batch.clone()
+        )
+    ]
+    actual = torch.vmap(gradient, (0, *[None] * len(others)))(batch, *others)
+    assert_same(
+        "per-sample gradient", list(actual), [torch.stack(g) for g in zip(*expected, strict=True)]
+    )
+
+
+def compile(case: Case) -> None:
+    """`torch.compile` with ``fullgraph=True``: outputs and gradients are those of eager execution."""
+    _assert_compiles(case, dynamic=False)
+
+
+def compile_dynamic_shapes(case: Case) -> None:
+    """The same with ``dynamic=True``, so that no size is a constant of the graph."""
+    _assert_compiles(case, dynamic=True)
+
+
+def _assert_compiles(case: Case, dynamic: bool) -> None:
+    torch._dynamo.reset()
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        return case.function(*args, **kwargs)
+
+    compiled = torch.compile(function, fullgraph=True, dynamic=dynamic, backend=case.backend)
+    with _compiler_warnings_ignored():
+        actual = evaluate(compiled, case.sample)
+    assert_same_evaluation(actual, evaluate(case.function, case.sample), case.sample)
+
+
+def export(case: Case) -> None:
+    """`torch.export.export` gives a program that computes the same outputs."""
+    torch._dynamo.reset()
+
+    class Program(nn.Module):
+        def forward(self, *args: Any, **kwargs: Any) -> Any:
+            return tuple(call(case.function, Sample(*args, **kwargs)))
+
+    exported, actual, expected = (case.sample.map(torch.clone) for _ in range(3))
+    with _compiler_warnings_ignored():
+        program = torch.export.export(Program(), exported.args, exported.kwargs).module()
+    assert_same("output", call(program, actual), call(case.function, expected))
+    assert_same("constant afterwards", actual.constants, expected.constants)
+
+
+@contextmanager
+def _compiler_warnings_ignored() -> Iterator[None]:
+    """What PyTorch's compilers warn of is their own deprecations, and not of the function's making."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def meta(case: Case) -> None:
+    """On the meta device outputs and gradients have the shapes and dtypes of those on the CPU."""
+    shadow = evaluate(case.function, case.sample.map(lambda tensor: tensor.to("meta")))
+    _assert_same_kind(case, shadow)
+
+
+def fake_tensors(case: Case) -> None:
+    """Likewise under `FakeTensorMode`, in which PyTorch's tracers run."""
+    mode = FakeTensorMode()
+    sample = case.sample.map(mode.from_tensor)
+    with mode:
+        shadow = evaluate(case.function, sample)
+    _assert_same_kind(case, shadow)
+
+
+def _assert_same_kind(case: Case, shadow: Evaluation) -> None:
+    real = evaluate(case.function, case.sample)
+    for what, one, other in zip(Evaluation._fields, shadow, real, strict=True):
+        actual, expected = ([(t.dtype, list(t.shape)) for t in tensors] for tensors in (one, other))
+        require(actual == expected, f"{what}: {actual}, expected {expected}")
