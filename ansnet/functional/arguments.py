@@ -1,4 +1,4 @@
-"""What the operations' arguments have in common: window geometry, and the dtype under autocast."""
+"""What the operations' arguments have in common: window geometry, and dtypes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def as_pair(name: str, value: object, minimum: int) -> tuple[int, int]:
         TypeError: ``value`` is neither an int nor a sequence of ints.
         RuntimeError: there are not two of them, or one is below ``minimum``.
     """
-    numbers = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    numbers = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    numbers = numbers * 2 if len(numbers) == 1 else numbers
     if not all(isinstance(number, int) and not isinstance(number, bool) for number in numbers):
         raise TypeError(f"{name} must be an int or a pair of ints (height, width), got {value!r}")
     if len(numbers) != 2:
@@ -55,3 +56,17 @@ def autocast_applies(tensor: Tensor) -> bool:
     """Whether autocast is on for the tensor's device; "meta" is no device, and has none."""
     device = tensor.device.type
     return device != "meta" and torch.is_autocast_enabled(device)
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """In float32 what is in half precision: statistics and exponentials need it, as in PyTorch."""
+    return as_dtype(x, torch.promote_types(x.dtype, torch.float32))
+
+
+def as_dtype(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """``x.to(dtype)``, which is left out where it would return x itself.
+
+    Compiled by torch 2.11, an output that is an intermediate result too, by a ``to`` that changes
+    nothing or by an operation in place, silently loses its gradient.
+    """
+    return x if x.dtype == dtype else x.to(dtype)

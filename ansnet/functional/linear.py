@@ -34,6 +34,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ansnet.functional.arguments import cast_for_autocast
@@ -47,8 +48,7 @@ class Linear(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, w: Tensor, b: Tensor | None) -> Tensor:
-        z = x @ w.T
-        return z if b is None else z + b
+        return F.linear(x, w, b)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -72,8 +72,7 @@ class Linear(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, tangent_x: Tensor, tangent_w: Tensor, tangent_b: Tensor | None) -> Tensor:
         x, w = ctx.saved_tensors
-        tangent_z: Tensor = tangent_x @ w.T + x @ tangent_w.T
-        return tangent_z if tangent_b is None else tangent_z + tangent_b
+        return F.linear(tangent_x, w, tangent_b) + F.linear(x, tangent_w)
 
 
 apply_linear = compilable(Linear)

@@ -15,7 +15,8 @@ Tangent::
     ż = Σ_n Σ_c ẋ[n,c] · (p[n,c] − y[n,c])/N
 
 The logarithm is never taken of p, nor is exp of x alone: ``log p = x − log Σ exp x``, with the
-row's maximum taken out of the sum, is exact for logits of any size.
+row's maximum taken out of the sum, is exact for logits of any size. Half precision is computed in
+float32, and rounded at the end.
 
 Shapes: x is N × C (logits), t is N (integers 0 … C − 1), z a scalar. `cross_entropy` also takes one
 row, C, and rows that are spread over further axes, N × C × D_1 × …, each of which it averages over.
@@ -31,7 +32,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ansnet.functional.arguments import autocast_applies
+from ansnet.functional.arguments import as_dtype, at_least_float32, autocast_applies
 from ansnet.functional.function import compilable
 
 
@@ -45,11 +46,12 @@ class SoftmaxCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, target: Tensor, label_smoothing: float) -> Tensor:
+        dtype, x = x.dtype, at_least_float32(x)
         log_p = x - x.logsumexp(1, keepdim=True)
         z = -log_p.gather(1, target[:, None]).mean()
         if label_smoothing:  # only then: 0 times the infinite log p of an impossible class is no number
             z = (1 - label_smoothing) * z - label_smoothing * log_p.mean(1).mean()
-        return z
+        return as_dtype(z, dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, float], output: Tensor) -> None:
@@ -60,12 +62,14 @@ class SoftmaxCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_z: Tensor) -> tuple[Tensor, None, None]:
         x, target = ctx.saved_tensors
-        return grad_z * derivative(x, target, ctx.label_smoothing), None, None
+        grad_x = grad_z * derivative(x, target, ctx.label_smoothing)
+        return as_dtype(grad_x, x.dtype), None, None
 
     @staticmethod
     def jvp(ctx: Any, tangent_x: Tensor, *_: None) -> Tensor:
         x, target = ctx.saved_tensors
-        return (tangent_x * derivative(x, target, ctx.label_smoothing)).sum()
+        tangent_z = (tangent_x * derivative(x, target, ctx.label_smoothing)).sum()
+        return as_dtype(tangent_z, x.dtype)
 
 
 apply_cross_entropy = compilable(SoftmaxCrossEntropy)
@@ -73,7 +77,7 @@ apply_cross_entropy = compilable(SoftmaxCrossEntropy)
 
 def derivative(x: Tensor, target: Tensor, label_smoothing: float) -> Tensor:
     """The derivative of z by x, (p − y)/N."""
-    (N, C), s = x.shape, label_smoothing
+    (N, C), s, x = x.shape, label_smoothing, at_least_float32(x)
     p = (x - x.logsumexp(1, keepdim=True)).exp()
     y = torch.full_like(p, s / C).scatter(1, target[:, None], 1 - s + s / C)
     return (p - y) / N

@@ -50,7 +50,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ansnet.functional.arguments import OptionalTensor
+from ansnet.functional.arguments import OptionalTensor, as_dtype, at_least_float32
 from ansnet.functional.function import compilable
 
 Gradients = tuple[Tensor | None, ...]
@@ -79,7 +79,7 @@ class BatchNorm1d(torch.autograd.Function):
         if training:
             v, mu = torch.var_mean(x, row_axes(x), correction=0)
         else:
-            mu, v = cast(Tensor, running_mean), cast(Tensor, running_var)
+            mu, v = at_least_float32(cast(Tensor, running_mean)), cast(Tensor, running_var)
         centred, gamma_r = x - mu, scale(gamma, v, eps)
         z = centred * gamma_r if beta is None else torch.addcmul(beta, centred, gamma_r)
         return as_dtype(z, dtype), *((mu, v) if training else (None, None))
@@ -209,32 +209,18 @@ def channels_in_front(x: OptionalTensor) -> OptionalTensor:
 
 def normalised(x: Tensor, mu: Tensor, v: Tensor, eps: float) -> Tensor:
     """x̂ = (x − μ) · r."""
-    return (at_least_float32(x) - mu) * torch.rsqrt(v + eps)
+    return (at_least_float32(x) - at_least_float32(mu)) * torch.rsqrt(at_least_float32(v) + eps)
 
 
 def scale(gamma: Tensor | None, v: Tensor, eps: float) -> Tensor:
     """γ · r, where no γ means 1."""
-    r = torch.rsqrt(v + eps)
+    r = torch.rsqrt(at_least_float32(v) + eps)
     return r if gamma is None else gamma * r
 
 
 def row_axes(x: Tensor) -> tuple[int, ...]:
     """All axes but the last."""
     return tuple(range(x.dim() - 1))
-
-
-def at_least_float32(x: Tensor) -> Tensor:
-    """Half-precision inputs are normalised in float32, as PyTorch does."""
-    return as_dtype(x, torch.promote_types(x.dtype, torch.float32))
-
-
-def as_dtype(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """``x.to(dtype)``, which is left out where it would return x itself.
-
-    Compiled by torch 2.11, an output that is an intermediate result too, by a ``to`` that changes
-    nothing or by an operation in place, silently loses its gradient.
-    """
-    return x if x.dtype == dtype else x.to(dtype)
 
 
 def batch_norm1d(
@@ -359,4 +345,4 @@ def _batch_norm(
 def update(running: Tensor | None, batch: Tensor, momentum: float) -> None:
     """Running ← (1 − m) · running + m · batch."""
     if running is not None:
-        running.copy_((1 - momentum) * running + momentum * batch)
+        running.copy_((1 - momentum) * at_least_float32(running) + momentum * batch)

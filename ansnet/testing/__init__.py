@@ -9,12 +9,13 @@ It works on any function, not only on ansnet's. `parametrize_capabilities` makes
 ``python -m ansnet check package.module:function`` runs it from the command line.
 """
 
-from ansnet.testing.battery import CAPABILITIES, check, parametrize_capabilities
+from ansnet.testing.battery import CAPABILITIES, CapabilityTest, check, parametrize_capabilities
 from ansnet.testing.case import Case, NotApplicable, Sample
 from ansnet.testing.report import Report, Result, Row
 
 __all__ = [
     "CAPABILITIES",
+    "CapabilityTest",
     "Case",
     "NotApplicable",
     "Report",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -97,7 +98,7 @@ def run(capability: str, case: Case) -> None:
     """
     check = CAPABILITIES[capability]
     try:
-        check(fresh(case))
+        attempt(check, fresh(case))
     except NotApplicable:
         raise
     except Exception:
@@ -108,10 +109,17 @@ def run(capability: str, case: Case) -> None:
         raise
 
 
+def attempt(check: Callable[[Case], None], case: Case) -> None:
+    """Run a check; PyTorch's forward mode, as it loads, warns of a deprecation of its own (2.15)."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
+        check(case)
+
+
 def failure(check: Callable[[Case], None], case: Case) -> str | None:
     """The error in which a check ends before it can compare anything; None if there is none."""
     try:
-        check(case)
+        attempt(check, case)
     except (AssertionError, NotApplicable):
         return None
     except Exception as error:
@@ -261,6 +269,10 @@ class CapabilityTest:
     subject: Subject
     capability: str
 
+    def row(self) -> Row:
+        """What comes of it."""
+        return self.subject.row(self.capability)
+
     def __call__(self) -> None:
         """Pass, or skip with the reason.
 
@@ -269,7 +281,7 @@ class CapabilityTest:
         """
         import pytest
 
-        row = self.subject.row(self.capability)
+        row = self.row()
         if row.result is Result.NOT_APPLICABLE:
             pytest.skip(row.detail)
         if row.result is Result.FAIL:

@@ -103,9 +103,13 @@ class Sample:
 
 
 def describe(value: Any) -> str:
-    """A tensor as ``float64[2, 3]``, anything else as it prints."""
+    """A tensor as ``float64[2, 3]``, also within lists and dicts, and anything else as it prints."""
     if isinstance(value, Tensor):
         return f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)}"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {describe(item)}' for key, item in value.items())}}}"
+    if isinstance(value, (list, tuple)) and any(isinstance(item, Tensor) for item in value):
+        return f"[{', '.join(map(describe, value))}]"
     return repr(value)
 
 
@@ -226,8 +230,14 @@ def require(condition: bool, message: str) -> None:
         raise AssertionError(message)
 
 
+# Of doubles, closer than assert_close asks: what has passed through single precision is to be seen.
+CLOSER = {torch.float64: 1e-10, torch.complex128: 1e-10}
+
+
 def assert_same(what: str, actual: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
     """Equal number, shapes, dtypes, devices, and values within `torch.testing.assert_close`'s bounds.
+
+    Doubles are to agree within 1e-10.
 
     Raises:
         AssertionError: they differ; the message names what and where.
@@ -236,7 +246,8 @@ def assert_same(what: str, actual: Sequence[Tensor], expected: Sequence[Tensor])
     for index, (one, other) in enumerate(zip(actual, expected, strict=True)):
         name = what if len(actual) == 1 else f"{what} {index}"
         try:
-            torch.testing.assert_close(one, other, equal_nan=True)
+            bound = CLOSER.get(other.dtype)
+            torch.testing.assert_close(one, other, atol=bound, rtol=bound, equal_nan=True)
         except AssertionError as error:
             raise AssertionError(f"{name}: {error}") from None
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from itertools import combinations
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor
@@ -79,26 +83,33 @@ def _inner(left: list[Tensor], right: list[Tensor | None]) -> Tensor:
 
 
 def jacobian(case: Case) -> None:
-    """`torch.func.jacrev` and `jacfwd` give the Jacobian of row-by-row reverse mode."""
+    """`torch.func.jacrev` and `jacfwd` give the reference's Jacobian, taken row by row in reverse."""
     function, inputs = _real(case)
-    every = tuple(range(len(inputs)))
-    expected = torch.autograd.functional.jacobian(function, inputs)
+    expected = torch.autograd.functional.jacobian(_expected(case), inputs)
     for transform in (torch.func.jacrev, torch.func.jacfwd):
-        _assert_same_tree(transform.__name__, transform(function, every)(*inputs), expected)
+        actual = transform(function, tuple(range(len(inputs))))(*inputs)
+        _assert_same_tree(transform.__name__, actual, expected)
 
 
 def hessian(case: Case) -> None:
-    """`torch.func.hessian`, forward over reverse, gives the Hessian of reverse over reverse."""
+    """`torch.func.hessian`, forward over reverse, gives the reference's Hessian, twice in reverse."""
     function, inputs = _real(case)
     weights = random_like(function(*inputs))
 
-    def scalar(*tensors: Tensor) -> Tensor:
+    def scalar(function: Callable[..., tuple[Tensor, ...]], *tensors: Tensor) -> Tensor:
         weighted = zip(function(*tensors), weights, strict=True)
         return torch.stack([(w * z + z.square()).sum() for z, w in weighted]).sum()
 
-    expected = torch.autograd.functional.hessian(scalar, inputs)
-    actual = torch.func.hessian(scalar, tuple(range(len(inputs))))(*inputs)
-    _assert_same_tree("Hessian", actual, expected)
+    expected = torch.autograd.functional.hessian(partial(scalar, _expected(case)), inputs)
+    every = tuple(range(len(inputs)))
+    _assert_same_tree(
+        "Hessian", torch.func.hessian(partial(scalar, function), every)(*inputs), expected
+    )
+
+
+def _expected(case: Case) -> Callable[..., tuple[Tensor, ...]]:
+    """The reference, or else the function itself, of real inputs."""
+    return _real(replace(case, function=case.reference or case.function))[0]
 
 
 def _real(case: Case) -> tuple[Callable[..., tuple[Tensor, ...]], tuple[Tensor, ...]]:
@@ -162,36 +173,52 @@ def assert_gradient_dtypes(outputs: list[Tensor]) -> None:
     """Differentiate the outputs, and look at what each custom Function in their graph returns.
 
     The engine casts a gradient of another dtype to the input's in silence; the precision, or the time,
-    is lost by then.
+    is lost by then. So the Functions' backward is watched from inside.
 
     Raises:
         AssertionError: a returned gradient has another dtype than the input.
     """
     outputs = [output for output in outputs if output.requires_grad]
     wrong: list[str] = []
+    with ExitStack() as stack:
+        for function in functions_of(outputs):
+            watched = watching(function, wrong)
+            stack.enter_context(mock.patch.object(function, "backward", staticmethod(watched)))
+        torch.autograd.backward(outputs, random_like(outputs))
+    require(not wrong, "; ".join(wrong))
 
-    def watch(node: Any) -> None:
-        def look(gradients: tuple[Tensor | None, ...], _: Any) -> None:
-            for gradient, (source, index) in zip(gradients, node.next_functions, strict=True):
-                if gradient is None or source is None:
-                    continue
-                expected = source._input_metadata[index].dtype
-                if gradient.dtype != expected:
-                    wrong.append(f"{node.name()} returns {gradient.dtype} for an input of {expected}")
 
-        node.register_hook(look)
-
+def functions_of(outputs: list[Tensor]) -> list[Any]:
+    """The custom Functions in the graph of the outputs."""
     nodes, seen = [output.grad_fn for output in outputs], set()
     while nodes:
         node = nodes.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        nodes += [source for source, _ in node.next_functions]
-        if isinstance(node, torch.autograd.function.BackwardCFunction):
-            watch(node)
-    torch.autograd.backward(outputs, random_like(outputs))
-    require(not wrong, "; ".join(wrong))
+        if node is not None and node not in seen:
+            seen.add(node)
+            nodes += [source for source, _ in node.next_functions]
+    classes = [getattr(node, "_forward_cls", None) for node in seen]
+    return list(dict.fromkeys(function for function in classes if function is not None))
+
+
+def watching(function: Any, wrong: list[str]) -> Callable[..., Any]:
+    """The backward of a Function, noting each gradient whose dtype is not the input's."""
+    backward = function.backward
+
+    def watched(ctx: Any, *grads: Any) -> Any:
+        result = backward(ctx, *grads)
+        returned = result if isinstance(result, tuple) else (result,)
+        needed = [g for g, needs in zip(returned, ctx.needs_input_grad, strict=True) if needs]
+        sources = [edge for edge in ctx.next_functions if edge[0] is not None]
+        for gradient, (source, index) in zip(needed, sources, strict=True):
+            expected = source._input_metadata[index].dtype
+            if gradient is not None and gradient.dtype != expected:
+                name = function.__name__
+                wrong.append(
+                    f"{name} returns a gradient of {gradient.dtype} for an input of {expected}"
+                )
+        return result
+
+    return watched
 
 
 def _differentiable(case: Case) -> None:

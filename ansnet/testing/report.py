@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -73,3 +74,38 @@ class Report:
             for result, word in zip(Result, ("passed", "failed", "not applicable"), strict=True)
         ]
         return "\n".join([*lines, ", ".join(counts)])
+
+
+SIGNS = {Result.PASS: "yes", Result.FAIL: "**no**", Result.NOT_APPLICABLE: "—"}
+
+
+def markdown(reports: Sequence[Report], descriptions: Mapping[str, str], machine: str) -> str:
+    """A table of capabilities × functions, each reason a numbered note below it.
+
+    Args:
+        reports: one a function, all of the same capabilities.
+        descriptions: what each capability means.
+        machine: where the reports were made.
+    """
+    notes: dict[str, int] = {}
+    lines = [
+        "# Operations and capabilities",
+        "",
+        "Written by `python -m ansnet capabilities`; not by hand. "
+        "*yes*: passed on every sample, —: makes no sense there, and the note says why.",
+        "",
+        f"Measured with {machine}.",
+        "",
+        "| capability | " + " | ".join(f"`{report.function}`" for report in reports) + " |",
+        "|---|" + "---|" * len(reports),
+    ]
+    for capability in descriptions:
+        cells = []
+        for row in (report[capability] for report in reports):
+            number = notes.setdefault(row.detail, len(notes) + 1) if row.detail else None
+            cells.append(SIGNS[row.result] + (f" [{number}](#notes)" if number else ""))
+        lines.append(f"| {capability} | " + " | ".join(cells) + " |")
+    lines += ["", "## Notes", "", *(f"{number}. {note}" for note, number in notes.items())]
+    lines += ["", "## What each asks", "", "| capability | passes where |", "|---|---|"]
+    lines += [f"| {capability} | {text} |" for capability, text in descriptions.items()]
+    return "\n".join(lines)

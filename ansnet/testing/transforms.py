@@ -105,37 +105,36 @@ def compile_dynamic_shapes(case: Case) -> None:
 
 
 def _assert_compiles(case: Case, dynamic: bool) -> None:
-    torch._dynamo.reset()
 
     def function(*args: Any, **kwargs: Any) -> Any:
         return case.function(*args, **kwargs)
 
-    compiled = torch.compile(function, fullgraph=True, dynamic=dynamic, backend=case.backend)
-    with _compiler_warnings_ignored():
+    with _fresh_compiler():
+        compiled = torch.compile(function, fullgraph=True, dynamic=dynamic, backend=case.backend)
         actual = evaluate(compiled, case.sample)
     assert_same_evaluation(actual, evaluate(case.function, case.sample), case.sample)
 
 
 def export(case: Case) -> None:
     """`torch.export.export` gives a program that computes the same outputs."""
-    torch._dynamo.reset()
 
     class Program(nn.Module):
         def forward(self, *args: Any, **kwargs: Any) -> Any:
             return tuple(call(case.function, Sample(*args, **kwargs)))
 
     exported, actual, expected = (case.sample.map(torch.clone) for _ in range(3))
-    with _compiler_warnings_ignored():
+    with _fresh_compiler():
         program = torch.export.export(Program(), exported.args, exported.kwargs).module()
     assert_same("output", call(program, actual), call(case.function, expected))
     assert_same("constant afterwards", actual.constants, expected.constants)
 
 
 @contextmanager
-def _compiler_warnings_ignored() -> Iterator[None]:
-    """What PyTorch's compilers warn of is their own deprecations, and not of the function's making."""
+def _fresh_compiler() -> Iterator[None]:
+    """A compiler without a past, whose warnings, of its own deprecations, are not the function's."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        torch._dynamo.reset()
         yield
 
 

@@ -1,0 +1,75 @@
+"""Each operation under the whole battery of `ansnet.testing`, one test a capability.
+
+``docs/capabilities.md`` has the same as a table, with code compiled by inductor; "aot_eager", which
+traces and differentiates the same graphs and runs them as they are, keeps this quick.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansnet.testing import CapabilityTest, Result, parametrize_capabilities
+from ansnet.testing.operations import OPERATIONS
+
+EXCUSES = {"no CUDA device on this machine", "no input has four axes"}
+
+
+def assert_holds(capability: CapabilityTest) -> None:
+    """As ``capability()``, but that only the two excuses are accepted."""
+    row = capability.row()
+    if row.detail in EXCUSES:
+        pytest.skip(row.detail)
+    assert row.result is Result.PASS, row.detail
+
+
+def capabilities_of(name: str) -> Any:
+    operation = OPERATIONS[name]
+    return parametrize_capabilities(
+        operation.function,
+        operation.reference,
+        operation.samples(),
+        layer=operation.layer(),
+        backend="aot_eager",
+    )
+
+
+@capabilities_of("conv2d")
+def test_conv2d(capability: CapabilityTest) -> None:
+    assert_holds(capability)
+
+
+@capabilities_of("relu")
+def test_relu(capability: CapabilityTest) -> None:
+    assert_holds(capability)
+
+
+@capabilities_of("max_pool2d")
+def test_max_pool2d(capability: CapabilityTest) -> None:
+    assert_holds(capability)
+
+
+@capabilities_of("reshape")
+def test_reshape(capability: CapabilityTest) -> None:
+    assert_holds(capability)
+
+
+@capabilities_of("linear")
+def test_linear(capability: CapabilityTest) -> None:
+    assert_holds(capability)
+
+
+@capabilities_of("batch_norm1d")
+def test_batch_norm1d(capability: CapabilityTest) -> None:
+    assert_holds(capability)
+
+
+@capabilities_of("batch_norm2d")
+def test_batch_norm2d(capability: CapabilityTest) -> None:
+    assert_holds(capability)
+
+
+@capabilities_of("cross_entropy")
+def test_cross_entropy(capability: CapabilityTest) -> None:
+    assert_holds(capability)
