@@ -14,4 +14,4 @@ class Flatten(nn.Module):
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        return reshape(input, len(input), input.shape[1:].numel())
+        return reshape(input, input.shape[0], input.shape[1:].numel())
