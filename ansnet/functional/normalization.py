@@ -169,7 +169,16 @@ class BatchNorm2d(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    def forward(
+        x: Tensor,
+        gamma: Tensor | None,
+        beta: Tensor | None,
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+        training: bool,
+        eps: float,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        arguments = gamma, beta, running_mean, running_var, training, eps
         z, mu, v = BatchNorm1d.forward(channels_behind(x), *arguments)
         return channels_in_front(z), mu, v
 

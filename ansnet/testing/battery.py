@@ -110,9 +110,9 @@ def run(capability: str, case: Case) -> None:
 
 
 def attempt(check: Callable[[Case], None], case: Case) -> None:
-    """Run a check; PyTorch's forward mode, as it loads, warns of a deprecation of its own (2.15)."""
+    """Run a check; PyTorch's forward mode, as it loads, warns of a deprecation of its own."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
+        warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
         check(case)
 
 

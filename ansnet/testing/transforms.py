@@ -112,7 +112,13 @@ def _assert_compiles(case: Case, dynamic: bool) -> None:
     with _fresh_compiler():
         compiled = torch.compile(function, fullgraph=True, dynamic=dynamic, backend=case.backend)
         actual = evaluate(compiled, case.sample)
-    assert_same_evaluation(actual, evaluate(case.function, case.sample), case.sample)
+        assert_same_evaluation(actual, evaluate(case.function, case.sample), case.sample)
+        with torch.no_grad():
+            assert_same(
+                "output without gradients",
+                call(compiled, case.sample.map(torch.clone)),
+                call(case.function, case.sample.map(torch.clone)),
+            )
 
 
 def export(case: Case) -> None:
