@@ -10,14 +10,12 @@ It works on any function, not only on ansnet's. `parametrize_capabilities` makes
 """
 
 from ansnet.testing.battery import CAPABILITIES, CapabilityTest, check, parametrize_capabilities
-from ansnet.testing.case import Case, NotApplicable, Sample
+from ansnet.testing.case import Sample
 from ansnet.testing.report import Report, Result, Row
 
 __all__ = [
     "CAPABILITIES",
     "CapabilityTest",
-    "Case",
-    "NotApplicable",
     "Report",
     "Result",
     "Row",

@@ -133,8 +133,8 @@ def fresh(case: Case) -> Case:
 
 
 def summary(error: BaseException) -> str:
-    """Type and first lines of an exception, as one line."""
-    text = " ".join(str(error).split()) or "no message"
+    """Type and first lines of an exception, as one line; without the matrices that gradcheck prints."""
+    text = " ".join(str(error).partition("numerical:")[0].split()).rstrip(",") or "no message"
     text = text if len(text) <= 240 else f"{text[:240]} …"
     return text if isinstance(error, AssertionError) else f"{type(error).__name__}: {text}"
 
@@ -258,8 +258,10 @@ def known(capability: str) -> str:
 
 
 def name_of(function: Function) -> str:
-    """What to call a function in a report."""
-    return getattr(function, "__name__", type(function).__name__)
+    """What to call a function in a report; the ``apply`` of a Function goes by the Function's name."""
+    owner = getattr(function, "__self__", None)
+    name: str = getattr(function, "__name__", type(function).__name__)
+    return f"{owner.__name__}.{name}" if isinstance(owner, type) else name
 
 
 @dataclass(frozen=True)

@@ -55,15 +55,6 @@ def leave_out(reason: str, applies: bool) -> None:
         raise NotCoveredError(reason)
 
 
-def our_conv2d(
-    input: Tensor, weight: Tensor, bias: Tensor | None = None, **hyperparameters: Any
-) -> Tensor:
-    for name, value in hyperparameters.items():
-        if isinstance(value, tuple) and len(value) == 1:  # by (-1,) PyTorch means -1
-            (hyperparameters[name],) = value
-    return conv2d(input, weight, bias, **hyperparameters)
-
-
 def our_max_pool2d(
     input: Tensor,
     kernel_size: Any,
@@ -115,7 +106,7 @@ def our_cross_entropy(
 
 
 OURS: dict[str, Callable[..., Tensor]] = {
-    "nn.functional.conv2d": our_conv2d,
+    "nn.functional.conv2d": conv2d,
     "nn.functional.relu": relu,
     "nn.functional.max_pool2d": our_max_pool2d,
     "nn.functional.batch_norm": our_batch_norm,
