@@ -23,8 +23,9 @@ import torch
 def compilable(function: type[torch.autograd.Function]) -> Callable[..., Any]:
     """``function.apply``, for `torch.compile` too.
 
-    `torch.compile` refuses a Function that states a ``jvp``, although it compiles reverse mode. It
-    is given a twin of the Function without one.
+    `torch.compile` refuses a Function that states a ``jvp`` (2.11 to 2.15), although it compiles
+    reverse mode. It is given a twin of the Function without one. Inside of what is compiled, call the
+    operation, `ansnet.functional.relu`, not ``ReLU.apply``.
     """
     rules = {name: staticmethod(getattr(function, name)) for name in REVERSE_MODE}
     without_jvp: Any = type(function.__name__, (torch.autograd.Function,), rules)

@@ -38,6 +38,11 @@ Spatial batch normalisation moves the channel axis behind the others and back; i
 reshape. The rows stay spread over N × H × W instead of being merged into one axis: merging is free
 where channels are last in memory, and a copy where they are not; so it is free in both.
 
+What it cannot do, nor can PyTorch's (see ``docs/capabilities.md``): under `torch.vmap` the running
+averages are updated only if they are batched themselves. Per-sample gradients in training have no
+meaning with them, nor, since the images of a batch share their statistics, without. `BatchNorm1d` has
+no memory formats: matrices have no channels-last one.
+
 Source: the notebook, "Batch normalizace pro 2D vstupy"; Ioffe and Szegedy, *Batch normalization*
 (2015), algorithm 1 and the gradients in section 3.
 """
