@@ -79,7 +79,8 @@ def derivative(x: Tensor, target: Tensor, label_smoothing: float) -> Tensor:
     """The derivative of z by x, (p − y)/N."""
     (N, C), s, x = x.shape, label_smoothing, at_least_float32(x)
     p = (x - x.logsumexp(1, keepdim=True)).exp()
-    y = torch.full_like(p, s / C).scatter(1, target[:, None], 1 - s + s / C)
+    is_target = torch.arange(C, device=x.device) == target[:, None]
+    y = (1 - s) * is_target.to(p.dtype) + s / C
     return (p - y) / N
 
 
