@@ -207,6 +207,8 @@ def _check_channels(input: Tensor, weight: Tensor, bias: Tensor | None, groups: 
             "conv2d expects an input of shape (N, C, H, W) or (C, H, W) and a weight of shape "
             f"(F, C/groups, K_h, K_w), got {tuple(input.shape)} and {tuple(weight.shape)}"
         )
+    if not isinstance(groups, int):
+        raise TypeError(f"groups must be an int, got {groups!r}")
     num_filters, group_channels = weight.shape[:2]
     if groups < 1 or num_filters % groups:
         raise RuntimeError(f"conv2d: groups must divide the {num_filters} filters, got groups={groups}")

@@ -99,7 +99,8 @@ def cross_entropy(input: Tensor, target: Tensor, label_smoothing: float = 0.0) -
 
     Raises:
         ValueError: the input is a scalar, or the target's shape is not that of the input without C.
-        RuntimeError: the target is not ``torch.int64``, or ``label_smoothing`` not between 0 and 1.
+        RuntimeError: the input is no floating point number, the target not ``torch.int64``, or
+            ``label_smoothing`` not between 0 and 1.
         IndexError: a target is not a class (on CUDA it is the device that notices).
 
     Example:
@@ -112,6 +113,8 @@ def cross_entropy(input: Tensor, target: Tensor, label_smoothing: float = 0.0) -
             "cross_entropy expects an input of shape (C,), (N, C) or (N, C, D_1, …) and a target of "
             f"the same shape without C, got {tuple(input.shape)} and {tuple(target.shape)}"
         )
+    if not input.is_floating_point():
+        raise RuntimeError(f"cross_entropy is not defined for {input.dtype}")
     if target.dtype != torch.int64:
         raise RuntimeError(f"cross_entropy expects class indices (torch.int64), got {target.dtype}")
     if not 0.0 <= label_smoothing <= 1.0:

@@ -263,9 +263,10 @@ def batch_norm1d(
         N × C.
 
     Raises:
-        ValueError: the input has another number of dimensions, or training with one row only,
-            which has no variance.
-        RuntimeError: an argument's shape is not (C,), or not training without running averages.
+        ValueError: the input has another number of dimensions; training with one row only, which has
+            no variance, or with one running average only; or a negative ε.
+        RuntimeError: an argument's shape is not (C,), or its dtype does not go with the input's; or
+            not training without running averages.
 
     Example:
         >>> batch_norm1d(torch.tensor([[1.0], [3.0]]), training=True, eps=0.0)
@@ -323,6 +324,10 @@ def _batch_norm(
             f"batch normalisation expects an input of shape ({', '.join(axes)}), "
             f"got {tuple(input.shape)}"
         )
+    if not input.is_floating_point():
+        raise RuntimeError(f"batch normalisation is not defined for {input.dtype}")
+    if eps < 0:
+        raise ValueError(f"eps must not be negative, got {eps}")
     num_channels = input.shape[1]
     num_rows = input.shape[0] * input.shape[2:].numel()
     vectors = {
@@ -337,6 +342,15 @@ def _batch_norm(
                 f"batch normalisation of {num_channels} channels needs a {name} of shape "
                 f"({num_channels},), got {tuple(vector.shape)}"
             )
+    dtypes = {vector.dtype for vector in vectors.values() if vector is not None}
+    if len(dtypes) > 1 or dtypes - {input.dtype, torch.promote_types(input.dtype, torch.float32)}:
+        kinds = ", ".join(f"{name} {v.dtype}" for name, v in vectors.items() if v is not None)
+        raise RuntimeError(
+            f"batch normalisation of {input.dtype} needs its other arguments all in that dtype, or all "
+            f"in float32 if it is half precision, got {kinds}"
+        )
+    if training and (running_mean is None) != (running_var is None):
+        raise ValueError("running_mean and running_var belong together: give both, or none")
     if not training and (running_mean is None or running_var is None):
         raise RuntimeError("batch normalisation needs running_mean and running_var when not training")
     if training and num_rows == 1:
@@ -344,7 +358,7 @@ def _batch_norm(
             "batch normalisation expects more than 1 value per channel when training, got shape "
             f"{tuple(input.shape)}"
         )
-    if num_rows == 0:  # nothing to normalise, nor to learn about the averages; gradients are 0
+    if input.numel() == 0:  # nothing to normalise, nor to learn about the averages; gradients are 0
         training = False
         running_mean, running_var = input.new_zeros(num_channels), input.new_ones(num_channels)
     z: Tensor

@@ -121,7 +121,8 @@ def max_pool2d(input: Tensor, window_size: Size2, ties: Ties = "all") -> Tensor:
         N × C × ⌊H/K⌋ × ⌊W/K⌋ (or without N), in the memory format of the input.
 
     Raises:
-        RuntimeError: the input is neither 3-D nor 4-D, smaller than one window, or without channels.
+        RuntimeError: the input is neither 3-D nor 4-D, smaller than one window, or without channels;
+            or Boolean or complex.
         TypeError: ``window_size`` is not an int or a pair of ints.
         ValueError: ``ties`` is neither ``"all"`` nor ``"first"``.
 
@@ -132,6 +133,8 @@ def max_pool2d(input: Tensor, window_size: Size2, ties: Ties = "all") -> Tensor:
     if ties not in get_args(Ties):
         raise ValueError(f"ties must be 'all' or 'first', got {ties!r}")
     window = as_pair("window_size", window_size, 1)
+    if input.dtype == torch.bool or input.is_complex():
+        raise RuntimeError(f"max_pool2d is not defined for {input.dtype}")
     if input.dim() not in (3, 4) or 0 in input.shape[-3:]:
         raise RuntimeError(
             "max_pool2d expects shape (N, C, H, W) or (C, H, W), in which N alone may be 0, "
