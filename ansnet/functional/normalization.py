@@ -16,18 +16,20 @@ Backward::
     β̄ = Σ_n z̄[n]
     γ̄ = Σ_n z̄[n] · x̂[n]
     x̄ = γ · r · z̄                                              when not training
-    x̄ = γ · r · (z̄ − β̄/N − x̂ · γ̄/N) + μ̄/N + 2 v̄ (x − μ)/N     when training
+    x̄ = γ · r · z̄ + m̄/N + 2 s̄ (x − μ)/N                         when training, where
+        m̄ = μ̄ − γ · r · β̄
+        s̄ = v̄ − γ · r² · γ̄/2
 
 Tangent::
 
     μ̇ = 1/N Σ_n ẋ[n],  v̇ = 2/N Σ_n (x[n] − μ) · ẋ[n]             when training, else 0
     ż = γ · (r · (ẋ − μ̇) − x̂ · r² · v̇/2) + γ̇ · x̂ + β̇
 
-In training z depends on x in three ways: directly, through μ (the term β̄/N) and through v (the
-term x̂ · γ̄/N). The Function returns μ and v beside z, and its backward reads them; in a first
-derivative nothing else does, and their gradients μ̄ and v̄ are 0. In a second derivative the
-backward itself is differentiated, its uses of μ and v give μ̄ and v̄, and the last two terms carry
-them on to x. Had μ and v been kept on ``ctx``, they would have passed for constants.
+In training z depends on x in three ways: directly, through μ and through v, whose whole gradients are
+m̄ and s̄. The Function returns μ and v beside z, and its backward reads them. In a first derivative
+nothing else does, and μ̄ and v̄ are 0; x̄ is then γ · r · (z̄ − β̄/N − x̂ · γ̄/N). In a second
+derivative the backward itself is differentiated, and its uses of μ and v give μ̄ and v̄. Had μ and v
+been kept on ``ctx``, they would have passed for constants.
 
 Shapes::
 
@@ -53,7 +55,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, rsqrt
 
 from ansnet.functional.arguments import OptionalTensor, as_dtype, at_least_float32
 from ansnet.functional.function import compilable
@@ -123,12 +125,13 @@ class BatchNorm1d(torch.autograd.Function):
                 (grad_z * normalised(x, mu, v, ctx.eps)).sum(rows) if needs_grad_gamma else None,
                 grad_z.sum(rows) if needs_grad_beta else None,
             )
-        x_hat = normalised(x, mu, v, ctx.eps)
+        centred, r, gamma_r = at_least_float32(x) - mu, rsqrt(v + ctx.eps), scale(gamma, v, ctx.eps)
         grad_beta = grad_z.sum(rows)
-        grad_gamma = (grad_z * x_hat).sum(rows)
-        through_z = x_hat * (-grad_gamma / N) + grad_z - grad_beta / N
-        through_statistics = grad_mu / N + (at_least_float32(x) - mu) * (2 * grad_v / N)
-        grad_x = scale(gamma, v, ctx.eps) * through_z + through_statistics
+        grad_gamma = (grad_z * centred).sum(rows) * r
+        whole_grad_mu = grad_mu - gamma_r * grad_beta
+        whole_grad_v = grad_v - gamma_r * r * grad_gamma / 2
+        through_statistics = torch.addcmul(whole_grad_mu / N, centred, 2 * whole_grad_v / N)
+        grad_x = torch.addcmul(through_statistics, gamma_r, grad_z)
         return (
             as_dtype(grad_x, ctx.dtype),
             grad_gamma if needs_grad_gamma else None,
@@ -223,12 +226,12 @@ def channels_in_front(x: OptionalTensor) -> OptionalTensor:
 
 def normalised(x: Tensor, mu: Tensor, v: Tensor, eps: float) -> Tensor:
     """x̂ = (x − μ) · r."""
-    return (at_least_float32(x) - at_least_float32(mu)) * torch.rsqrt(at_least_float32(v) + eps)
+    return (at_least_float32(x) - at_least_float32(mu)) * rsqrt(at_least_float32(v) + eps)
 
 
 def scale(gamma: Tensor | None, v: Tensor, eps: float) -> Tensor:
     """γ · r, where no γ means 1."""
-    r = torch.rsqrt(at_least_float32(v) + eps)
+    r = rsqrt(at_least_float32(v) + eps)
     return r if gamma is None else gamma * r
 
 

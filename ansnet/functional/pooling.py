@@ -81,7 +81,25 @@ apply_max_pool2d = compilable(MaxPool2d)
 def receiving(windows: Tensor, z: Tensor, ties: Ties) -> Tensor:
     """True at the elements of the windows, … × Q × K × Q × K, that receive z̄."""
     maxima = ~(windows < z[..., :, None, :, None])
-    return maxima if ties == "all" else maxima & first_maximum(windows)
+    return maxima if ties == "all" else first_of(maxima)
+
+
+def first_of(maxima: Tensor) -> Tensor:
+    """True at the first of each window's maxima in reading order.
+
+    The elements of a window are numbered in reading order; of the maxima's numbers the least remains.
+    """
+    K_h, _, K_w = maxima.shape[-3:]
+    number = torch.arange(K_h * K_w, device=maxima.device, dtype=smallest_int(K_h * K_w))
+    candidates = torch.where(maxima, number.reshape(K_h, 1, K_w), K_h * K_w)
+    rows = reduce(torch.minimum, candidates.unbind(-1))
+    first = reduce(torch.minimum, rows.unbind(-2))
+    return candidates == first[..., :, None, :, None]
+
+
+def smallest_int(largest: int) -> torch.dtype:
+    """The narrowest integer that holds a number, for the sake of the memory that it crosses."""
+    return torch.uint8 if largest <= torch.iinfo(torch.uint8).max else torch.int64
 
 
 def windows_of(x: Tensor, window_size: tuple[int, int]) -> Tensor:
@@ -98,14 +116,6 @@ def image_of(windows: Tensor, image_size: torch.Size) -> Tensor:
     image = windows.reshape(*windows.shape[:-4], Q_h * K_h, Q_w * K_w)
     left_over = [M - covered for M, covered in zip(image_size[-2:], image.shape[-2:], strict=True)]
     return F.pad(image, (0, left_over[1], 0, left_over[0])) if any(left_over) else image
-
-
-def first_maximum(windows: Tensor) -> Tensor:
-    """True at the first maximum of each window in reading order, … × Q × K × Q × K."""
-    *_, K_h, _, K_w = windows.shape
-    flat = windows.transpose(-3, -2).flatten(-2)  # … × Q × Q × K·K
-    first = torch.zeros_like(flat, dtype=torch.bool).scatter(-1, flat.argmax(-1, keepdim=True), True)
-    return first.reshape(*flat.shape[:-1], K_h, K_w).transpose(-3, -2)
 
 
 def max_pool2d(input: Tensor, window_size: Size2, ties: Ties = "all") -> Tensor:
