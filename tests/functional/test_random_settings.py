@@ -8,6 +8,22 @@ of exception. Hypothesis draws settings; the numbers come from a generator whose
 By default the same 300 examples of each operation are run each time. This draws new ones::
 
     ANSNET_EXAMPLES=10000 pytest -rP tests/functional/test_random_settings.py
+
+On 2026-11-24, with torch 2.15.0 and Python 3.11.7, of 10,000 examples each:
+
+=================  ========  ==========================  ===========
+operation          compared  compared, of no elements    both raised
+=================  ========  ==========================  ===========
+conv2d                5,654                       1,732        2,614
+relu                  7,154                       1,225        1,621
+max_pool2d, first     6,736                       1,523        1,741
+max_pool2d, all       8,335                           0        1,665
+reshape               7,396                         870        1,734
+linear                7,168                       1,841          991
+batch_norm1d          7,262                         903        1,835
+batch_norm2d          6,414                       2,535        1,051
+cross_entropy         8,889                           0        1,111
+=================  ========  ==========================  ===========
 """
 
 from __future__ import annotations
@@ -376,12 +392,12 @@ def well_conditioned(_: Call) -> float:
 
 
 def normalised(call: Call) -> float:
-    """An error in μ is multiplied by r in x̂, and by r again in x̄."""
+    """What batch normalisation computes in a channel is multiplied by r, and so are its errors."""
     if not call.arguments["training"]:
         return well_conditioned(call)
     rows = call.arguments["input"].tensor().detach().movedim(1, -1).flatten(0, -2).double()
     v = rows.var(0, correction=0).min().item()
-    return max(well_conditioned(call), 1 / (v + call.arguments["eps"]))
+    return well_conditioned(call) * max(1.0, (v + call.arguments["eps"]) ** -0.5)
 
 
 class Operation(NamedTuple):
@@ -402,7 +418,7 @@ def their_max_pool2d(input: Tensor, window_size: Any, ties: str) -> Tensor:
 
 
 def their_batch_norm(**arguments: Any) -> Tensor:
-    """PyTorch's of contiguous tensors; of others, its gradients on a CPU are wrong (2.11 to 2.15)."""
+    """PyTorch's of contiguous tensors; of others its gradients on a CPU are wrong (2.11 and 2.15)."""
     copies = {
         name: argument.resolve_neg().contiguous() if isinstance(argument, Tensor) else argument
         for name, argument in arguments.items()
@@ -480,11 +496,11 @@ def compare(operation: Operation, call: Call) -> str:
     truth = outcome(operation.theirs, call, exactly) if narrow else theirs
     if isinstance(truth, Exception):  # of some mixtures of dtypes
         truth = theirs
-    for one, other, exact in zip(ours, theirs, truth, strict=True):
+    for one, other, best in zip(ours, theirs, truth, strict=True):
         assert one.dtype == other.dtype
-        allowed = atol + 2 * largest(other.double() - exact.double()) if narrow else atol
+        allowed = atol + 2 * largest(other.double() - best.double()) if narrow else atol
         torch.testing.assert_close(
-            one, exact, atol=allowed, rtol=min(atol, tolerance), equal_nan=True, check_dtype=False
+            one, best, atol=allowed, rtol=min(atol, tolerance), equal_nan=True, check_dtype=False
         )
     return "empty" if empty else "compared"
 
