@@ -10,7 +10,8 @@ Backward (``ties="all"``, the notebook's)::
 
 so that *every* element that equals its window's maximum receives the gradient. PyTorch gives it to
 one, the first in reading order: ``ties="first"``. Both are subgradient choices; they differ only
-where elements tie. The tangent is the backward's transpose::
+where elements tie. (A window that holds a NaN has it for its maximum, and by both rules all its
+elements tie.) The tangent is the backward's transpose::
 
     ż[n,c,u,v] = Σ_i Σ_j ẋ[n, c, K·u + i, K·v + j] over the elements that receive z̄
 
