@@ -105,7 +105,6 @@ def compile_dynamic_shapes(case: Case) -> None:
 
 
 def _assert_compiles(case: Case, dynamic: bool) -> None:
-
     def function(*args: Any, **kwargs: Any) -> Any:
         return case.function(*args, **kwargs)
 
