@@ -186,6 +186,7 @@ class BatchNorm2d(torch.autograd.Function):
         training: bool,
         eps: float,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        # spelled out: torch 2.11's compiler tells by their number whether ctx comes first
         arguments = gamma, beta, running_mean, running_var, training, eps
         z, mu, v = BatchNorm1d.forward(channels_behind(x), *arguments)
         return channels_in_front(z), mu, v

@@ -141,6 +141,16 @@ class Case:
             raise NotApplicable("no reference was given")
         return self.reference
 
+    def inputs(self) -> list[Tensor]:
+        """The sample's tensors to differentiate by.
+
+        Raises:
+            NotApplicable: there are none.
+        """
+        if not self.sample.differentiable:
+            raise NotApplicable("no input requires grad")
+        return self.sample.differentiable
+
     def of_differentiable(self) -> Callable[..., tuple[Tensor, ...]]:
         """The function as one of the differentiable inputs alone, to a tuple of its float outputs."""
         return lambda *tensors: tuple(
@@ -198,13 +208,18 @@ def differentiate(
     Raises:
         AssertionError: no output requires grad.
     """
-    outputs = [output for output in outputs if output.requires_grad]
+    outputs = attached(outputs)
     require(bool(outputs), "no output requires grad, although an input does")
     upstream = [layout(tensor) for tensor in random_like(outputs)]
     gradients = torch.autograd.grad(
         outputs, inputs, upstream, allow_unused=True, materialize_grads=True
     )
     return list(gradients)
+
+
+def attached(outputs: Iterable[Tensor]) -> list[Tensor]:
+    """Those that a graph leads back from."""
+    return [output for output in outputs if output.requires_grad]
 
 
 def random_like(tensors: Sequence[Tensor]) -> list[Tensor]:

@@ -23,6 +23,7 @@ from ansnet.testing.case import (
     Sample,
     assert_same,
     assert_same_evaluation,
+    attached,
     call,
     differentiate,
     evaluate,
@@ -44,7 +45,7 @@ def inputs_unchanged(case: Case) -> None:
         pairs = zip(changed.tensors, before.tensors, strict=True)
         allowed = [not torch.equal(after, original) for after, original in pairs]
     versions = [tensor._version for tensor in sample.tensors]
-    outputs = [output for output in call(case.function, sample) if output.requires_grad]
+    outputs = attached(call(case.function, sample))
     _assert_unchanged("forward", sample, before, versions, allowed)
     if outputs:
         values = [output.detach().clone() for output in outputs]
@@ -67,11 +68,10 @@ def _assert_unchanged(
 
 def needless_work(case: Case) -> None:
     """For each input that alone requires grad, all that the backward computes enters its gradient."""
-    if not case.sample.differentiable:
-        raise NotApplicable("no input requires grad")
+    case.inputs()
     for index, name in enumerate(case.sample.names):
         sample = requiring(case.sample, (index,))
-        outputs = [output for output in call(case.function, sample) if output.requires_grad]
+        outputs = attached(call(case.function, sample))
         upstream = random_like(outputs)
         with Recorder() as recorder:
             gradients = torch.autograd.grad(outputs, sample.differentiable, upstream, allow_unused=True)
@@ -197,8 +197,7 @@ def _bits(tensor: Tensor) -> Tensor:
 
 def checkpoint(case: Case) -> None:
     """`torch.utils.checkpoint`, both kinds, gives the same outputs and gradients."""
-    if not case.sample.differentiable:
-        raise NotApplicable("no input requires grad")
+    case.inputs()
     expected = evaluate(case.function, case.sample)
     for reentrant in (False, True):
         sample = case.sample.map(torch.clone)
@@ -207,8 +206,7 @@ def checkpoint(case: Case) -> None:
             return tuple(call(case.function, sample.replace_differentiable(tensors)))
 
         outputs = run_checkpointed(function, *sample.differentiable, use_reentrant=reentrant)
-        attached = [output for output in outputs if output.requires_grad]
-        torch.autograd.backward(attached, random_like(attached))
+        torch.autograd.backward(attached(outputs), random_like(attached(outputs)))
         gradients = [torch.zeros_like(t) if t.grad is None else t.grad for t in sample.differentiable]
         assert_same("output", outputs, expected.outputs)
         assert_same("gradient", gradients, expected.gradients)
@@ -240,9 +238,7 @@ def without_gradients(case: Case) -> None:
         sample = case.sample.map(torch.clone)
         with mode():
             outputs = call(case.function, sample)
-        require(
-            not any(o.requires_grad for o in outputs), f"an output requires grad in {mode.__name__}"
-        )
+        require(not attached(outputs), f"an output requires grad in {mode.__name__}")
         assert_same("output", [output.clone() for output in outputs], expected)
 
 

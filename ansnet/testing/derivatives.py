@@ -13,13 +13,14 @@ from unittest import mock
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.utils import _pytree as pytree
 
 from ansnet.testing.case import (
     Case,
-    NotApplicable,
     Sample,
     assert_same,
     assert_same_evaluation,
+    attached,
     call,
     differentiate,
     evaluate,
@@ -38,7 +39,7 @@ def forward(case: Case) -> None:
 
 def gradients(case: Case) -> None:
     """The gradient of every input equals the reference's."""
-    _differentiable(case)
+    case.inputs()
     expected = evaluate(case.referenced(), case.sample)
     assert_same_evaluation(evaluate(case.function, case.sample), expected, case.sample)
 
@@ -61,7 +62,7 @@ def forward_mode(case: Case) -> None:
     function = case.of_differentiable()
     tangents = random_like(inputs)
     outputs = function(*inputs)
-    upstream = random_like([output for output in outputs if output.requires_grad])
+    upstream = random_like(attached(outputs))
     reverse = differentiate(outputs, inputs)
     for moving in [*([index] for index in range(len(inputs))), range(len(inputs))]:
         with forward_ad.dual_level():
@@ -88,7 +89,7 @@ def jacobian(case: Case) -> None:
     expected = torch.autograd.functional.jacobian(_expected(case), inputs)
     for transform in (torch.func.jacrev, torch.func.jacfwd):
         actual = transform(function, tuple(range(len(inputs))))(*inputs)
-        _assert_same_tree(transform.__name__, actual, expected)
+        assert_same(transform.__name__, pytree.tree_leaves(actual), pytree.tree_leaves(expected))
 
 
 def hessian(case: Case) -> None:
@@ -101,10 +102,8 @@ def hessian(case: Case) -> None:
         return torch.stack([(w * z + z.square()).sum() for z, w in weighted]).sum()
 
     expected = torch.autograd.functional.hessian(partial(scalar, _expected(case)), inputs)
-    every = tuple(range(len(inputs)))
-    _assert_same_tree(
-        "Hessian", torch.func.hessian(partial(scalar, function), every)(*inputs), expected
-    )
+    actual = torch.func.hessian(partial(scalar, function), tuple(range(len(inputs))))(*inputs)
+    assert_same("Hessian", pytree.tree_leaves(actual), pytree.tree_leaves(expected))
 
 
 def _expected(case: Case) -> Callable[..., tuple[Tensor, ...]]:
@@ -126,26 +125,16 @@ def _real(case: Case) -> tuple[Callable[..., tuple[Tensor, ...]], tuple[Tensor, 
     return real_function, tuple(torch.view_as_real(x) if x.is_complex() else x for x in plain)
 
 
-def _assert_same_tree(what: str, actual: Any, expected: Any) -> None:
-    if isinstance(expected, Tensor):
-        assert_same(what, [actual], [expected])
-    else:
-        for one, other in zip(actual, expected, strict=True):
-            _assert_same_tree(what, one, other)
-
-
 def subsets_of_gradients(case: Case) -> None:
     """With any part of the inputs requiring grad, those get the gradients that they get with all."""
-    _differentiable(case)
-    inputs = case.sample.differentiable
+    inputs = case.inputs()
     everything = evaluate(case.function, case.sample).gradients
     sizes = range(len(inputs)) if len(inputs) <= 3 else (0, 1, len(inputs) - 1)
     for wanted in (subset for size in sizes for subset in combinations(range(len(inputs)), size)):
         sample = requiring(case.sample, wanted)
         outputs = call(case.function, sample)
         if not wanted:
-            attached = any(output.requires_grad for output in outputs)
-            require(not attached, "an output requires grad, although no input does")
+            require(not attached(outputs), "an output requires grad, although no input does")
             continue
         for index, gradient in zip(wanted, differentiate(outputs, sample.differentiable), strict=True):
             assert_same(f"gradient of {case.sample.names[index]}", [gradient], [everything[index]])
@@ -164,7 +153,7 @@ def requiring(sample: Sample, wanted: tuple[int, ...]) -> Sample:
 
 def gradient_dtypes(case: Case) -> None:
     """A custom Function's backward returns each gradient in its input's dtype, in need of no cast."""
-    _differentiable(case)
+    case.inputs()
     for dtype in (torch.float64, torch.float32):
         assert_gradient_dtypes(call(case.function, case.sample.to(dtype)))
 
@@ -178,7 +167,7 @@ def assert_gradient_dtypes(outputs: list[Tensor]) -> None:
     Raises:
         AssertionError: a returned gradient has another dtype than the input.
     """
-    outputs = [output for output in outputs if output.requires_grad]
+    outputs = attached(outputs)
     wrong: list[str] = []
     with ExitStack() as stack:
         for function in functions_of(outputs):
@@ -221,12 +210,7 @@ def watching(function: Any, wrong: list[str]) -> Callable[..., Any]:
     return watched
 
 
-def _differentiable(case: Case) -> None:
-    if not case.sample.differentiable:
-        raise NotApplicable("no input requires grad")
-
-
 def _in_float64(case: Case) -> tuple[Case, tuple[Tensor, ...]]:
-    _differentiable(case)
+    case.inputs()
     sample = case.sample.to(torch.float64)
     return Case(case.function, case.reference, sample), tuple(sample.differentiable)

@@ -122,18 +122,16 @@ def batch_norm_reference(
     bias: Tensor | None = None,
     running_mean: Tensor | None = None,
     running_var: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
+    **options: Any,
 ) -> Tensor:
-    """PyTorch's batch normalisation, its arguments in ansnet's order.
+    """PyTorch's batch normalisation, its tensors in ansnet's order.
 
     A weight of 1 stands in for none, because without one, when not training, PyTorch's (2.11 to 2.15)
     second derivative by the bias is 0, and fails `torch.autograd.gradgradcheck`.
     """
-    if weight is None and bias is not None and not training:
+    if weight is None and bias is not None and not options.get("training"):
         weight = torch.ones_like(bias)
-    return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    return F.batch_norm(input, running_mean, running_var, weight, bias, **options)
 
 
 def cross_entropy_samples() -> list[Sample]:

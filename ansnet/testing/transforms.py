@@ -68,10 +68,7 @@ def _changes_constants(case: Case) -> bool:
 
 def per_sample_gradients(case: Case) -> None:
     """`vmap` of `torch.func.grad` over the first input gives a loop's gradients of all inputs."""
-    inputs = case.sample.differentiable
-    if not inputs:
-        raise NotApplicable("no input requires grad")
-
+    inputs = case.inputs()
     function = case.of_differentiable()
     weights = random_like(function(*inputs))
 
