@@ -15,13 +15,6 @@ def random(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
     return torch.randn(*shape, dtype=dtype, requires_grad=True)
 
 
-def distinct(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Elements in random order, no two nearer than 0.1 to each other or to 0: no ties, no kinks."""
-    count = torch.Size(shape).numel()
-    values = torch.randperm(count).to(dtype) - count // 2 + 0.5
-    return (0.1 * values).reshape(shape).requires_grad_()
-
-
 def assert_equal(
     ours: Function,
     theirs: Function,

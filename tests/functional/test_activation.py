@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from ansnet.functional import relu
-from tests.functional.comparison import assert_differentiable, assert_equal, distinct
+from ansnet.testing.operations import distinct
+from tests.functional.comparison import assert_differentiable, assert_equal
 
 
 @pytest.mark.parametrize("shape", [(), (7,), (0, 3), (2, 3, 5, 1)])

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from ansnet.functional import max_pool2d
-from tests.functional.comparison import assert_differentiable, assert_equal, distinct
+from ansnet.testing.operations import distinct
+from tests.functional.comparison import assert_differentiable, assert_equal
 
 WINDOWS = [1, 2, 3, (2, 3), (3, 1), (1, 5)]
 

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 import ansnet.modules as ours
-from tests.functional.comparison import assert_equal, distinct, random
+from ansnet.testing.operations import distinct
+from tests.functional.comparison import assert_equal, random
 
 PAIRS: list[tuple[str, Any, Any, tuple[int, ...]]] = [
     ("Conv2d", (4, 6, (3, 2)), {"stride": 2, "padding": (1, 0), "groups": 2}, (2, 4, 7, 5)),
