@@ -33,20 +33,32 @@ that the last window leaves untouched. The same remainder makes the weight gradi
 longer than K: the excess, below and on the right, is cropped. Of complex numbers x̄ and w̄ take the
 conjugates of w and x, as PyTorch's gradients do.
 
+Arrangements. z and x̄ are computed as they are written, by ``conv2d`` and ``conv_transpose2d``; w̄ is
+too, by ``conv2d``, wherever derivatives of it or other transformations may follow. That has a window
+as large as the image, which no kernel is made for. So where nothing but numbers is asked for, the same
+sums are taken in another order, whichever was the quickest of those measured (``benchmarks/``):
+
+- for 3 × 3 windows with S = D = 1, on a CPU, `ansnet.functional.winograd` for w̄ of images larger than
+  2 × 2, and for z and x̄ where channels, filters and images are large (`repays_transforms`);
+- for w̄ with few channels, and on a GPU, a product of matrices: z̄ times the window's contents at each
+  of its positions (`weight_gradient_of_patches`).
+
 Source: the notebook, "Dvourozměrná konvoluce jako diferencovatelná funkce". For the arithmetic of
 the sizes: Dumoulin and Visin, *A guide to convolution arithmetic for deep learning* (2016), eq. 14.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ansnet.functional import winograd
 from ansnet.functional.arguments import Size2, as_pair, cast_for_autocast
-from ansnet.functional.function import compilable
+from ansnet.functional.function import compilable, only_numbers
 
 Pair = tuple[int, int]
 
@@ -64,6 +76,9 @@ class Conv2d(torch.autograd.Function):
     def forward(
         x: Tensor, w: Tensor, b: Tensor | None, stride: Pair, padding: Pair, dilation: Pair, groups: int
     ) -> Tensor:
+        suits = suits_winograd(x, w, w.shape[2:], stride, dilation, groups)
+        if suits and repays_transforms(x, len(w)):
+            return winograd.convolve(x, w, b, padding)
         return F.conv2d(x, w, b, stride, padding, dilation, groups)
 
     @staticmethod
@@ -110,6 +125,9 @@ def input_gradient(
     groups: int,
 ) -> Tensor:
     """x̄ = conv2ᵀ(z̄, w; S, P, D), with the output padding that gives it the shape of x."""
+    suits = suits_winograd(grad_z, w, w.shape[2:], stride, dilation, groups)
+    if suits and repays_transforms(grad_z, w.shape[1]):
+        return winograd.input_gradient(grad_z, w, padding)
     output_padding = [
         M - (Q - 1) * S + 2 * P - (K - 1) * D - 1
         for M, Q, K, S, P, D in zip(
@@ -136,6 +154,11 @@ def weight_gradient(
     """
     if len(x) == 0:  # a sum over no images, but conv2d refuses a window without channels
         return x.new_zeros(grad_z.shape[1], x.shape[1] // groups, *window_size)
+    suits = suits_winograd(x, grad_z, window_size, stride, dilation, groups)
+    if suits and repays_transforms_of_gradient(x, grad_z):
+        return winograd.weight_gradient(x, grad_z, padding)
+    if suits_patches(x, grad_z, groups):
+        return weight_gradient_of_patches(x, grad_z, window_size, stride, padding, dilation)
     channels = x.unflatten(1, (groups, -1)).permute(2, 1, 0, 3, 4).flatten(1, 2)  # C/G × G·N × M × M
     windows = grad_z.transpose(0, 1)  # F × N × Q × Q
     grad_w = F.conv2d(
@@ -143,6 +166,58 @@ def weight_gradient(
     )
     K_h, K_w = window_size
     return grad_w.narrow(2, 0, K_h).narrow(3, 0, K_w).transpose(0, 1)
+
+
+def weight_gradient_of_patches(
+    x: Tensor, grad_z: Tensor, window_size: Pair, stride: Pair, padding: Pair, dilation: Pair
+) -> Tensor:
+    """w̄[f,c,i,j] = Σ z̄[n,f,u,v] · x[n, c, S·u + D·i − P, S·v + D·j − P] as a product of matrices.
+
+    One has a row for each c, i, j, the other a column for each f. The sum runs over n, u, v, for a few
+    images at a time, so that the patches, K² times as large as x, stay in the cache.
+    """
+    (K_h, K_w), (P_h, P_w), C, num_filters = window_size, padding, x.shape[1], grad_z.shape[1]
+    span_h, span_w = (D * (K - 1) + 1 for K, D in zip(window_size, dilation, strict=True))
+    padded = F.pad(x.contiguous(), (P_w, P_w, P_h, P_h))
+    patches = padded.unfold(2, span_h, stride[0]).unfold(3, span_w, stride[1])
+    patches = patches[..., :: dilation[0], :: dilation[1]].permute(1, 4, 5, 0, 2, 3)
+    gradients = grad_z.permute(0, 2, 3, 1)
+    size = max(1, PATCH_ELEMENTS[x.device.type] // patches[:, :, :, 0].numel())
+    grad_w = x.new_zeros(C * K_h * K_w, num_filters)
+    for start in range(0, len(x), size):
+        columns = patches.narrow(3, start, min(size, len(x) - start)).reshape(len(grad_w), -1)
+        grad_w.addmm_(columns, gradients[start : start + size].reshape(-1, num_filters))
+    return grad_w.view(C, K_h, K_w, num_filters).permute(3, 0, 1, 2)
+
+
+# How many numbers the patches of one product may have: 2 MB in float32 stay in a core's cache.
+PATCH_ELEMENTS = {"cpu": 2**19, "cuda": 2**28}
+
+
+def suits_winograd(
+    x: Tensor, w: Tensor, window_size: Sequence[int], stride: Pair, dilation: Pair, groups: int
+) -> bool:
+    """Whether `ansnet.functional.winograd` has this convolution, and only numbers are asked for."""
+    plain = tuple(window_size) == (3, 3) and stride == dilation == (1, 1) and groups == 1
+    precise = x.dtype in (torch.float32, torch.float64)
+    return plain and precise and x.device.type == "cpu" and only_numbers(x, w)
+
+
+def repays_transforms(x: Tensor, num_filters: int) -> bool:
+    """Whether multiplications saved in a convolution of x outweigh the transforms, as measured."""
+    C, M_h, M_w = x.shape[1:]
+    return min(C, num_filters) >= 128 and C * num_filters * M_h * M_w >= 2**22
+
+
+def repays_transforms_of_gradient(x: Tensor, grad_z: Tensor) -> bool:
+    """The same of the weight gradient, whose other arrangement is slower."""
+    return min(x.shape[1], grad_z.shape[1]) >= 64 and min(grad_z.shape[2:]) > 2
+
+
+def suits_patches(x: Tensor, grad_z: Tensor, groups: int) -> bool:
+    """Whether `weight_gradient_of_patches` is the quicker one, and only numbers are asked for."""
+    large = x.device.type == "cuda" or grad_z.shape[2:].numel() >= 256
+    return large and groups == 1 and x.device.type in PATCH_ELEMENTS and only_numbers(x, grad_z)
 
 
 def conv2d(

@@ -37,4 +37,16 @@ def compilable(function: type[torch.autograd.Function]) -> Callable[..., Any]:
     return apply
 
 
+def only_numbers(*tensors: torch.Tensor) -> bool:
+    """Whether the tensors' values are all that is asked for, so that memory may be written to.
+
+    Not so where autograd records (second derivatives), under a transformation of `torch.func`, in a
+    compiler's trace, or for tensors of another kind, such as an export's.
+    """
+    watched = torch.is_grad_enabled() or torch.compiler.is_compiling()
+    if watched or torch._C._are_functorch_transforms_active():
+        return False
+    return all(type(tensor) in (torch.Tensor, torch.nn.Parameter) for tensor in tensors)
+
+
 REVERSE_MODE = ("forward", "setup_context", "backward")

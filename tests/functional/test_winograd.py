@@ -1,0 +1,133 @@
+"""`ansnet.functional.winograd`, and the arrangements that `conv2d` chooses where images are large."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import grad
+
+from ansnet.functional import conv, conv2d, winograd
+
+FORMATS = [torch.contiguous_format, torch.channels_last]
+
+
+@pytest.mark.parametrize("memory_format", FORMATS)
+@pytest.mark.parametrize("size", [(16, 16), (9, 6), (2, 2), (2, 7), (5, 3)])
+@pytest.mark.parametrize("padding", [(1, 1), (0, 2), (2, 1)])
+@pytest.mark.parametrize("num_images", [1, 3, 150])  # 150: the last group is smaller than the others
+def test_it_equals_the_plain_convolution(
+    size: tuple[int, int],
+    padding: tuple[int, int],
+    num_images: int,
+    memory_format: torch.memory_format,
+) -> None:
+    if size[0] + 2 * padding[0] < 3:
+        padding = (1, padding[1])
+    torch.manual_seed(0)
+    x = torch.randn(num_images, 3, *size, dtype=torch.float64).contiguous(memory_format=memory_format)
+    w, b = torch.randn(5, 3, 3, 3, dtype=torch.float64), torch.randn(5, dtype=torch.float64)
+    x.requires_grad_()
+    w.requires_grad_()
+    z = F.conv2d(x, w, b, padding=padding)
+    grad_z = torch.randn_like(z)
+    grad_x, grad_w = grad(z, (x, w), grad_z)
+    with torch.no_grad():
+        ours = winograd.convolve(x, w, b, padding)
+        assert ours.is_contiguous(memory_format=memory_format)
+        torch.testing.assert_close(ours, z, rtol=0, atol=1e-11)
+        ours = winograd.input_gradient(grad_z, w, padding)
+        torch.testing.assert_close(ours, grad_x, rtol=0, atol=1e-11)
+        ours = winograd.weight_gradient(x, grad_z, padding)
+        torch.testing.assert_close(ours, grad_w, rtol=1e-12, atol=1e-11)
+
+
+def test_its_rounding_in_float32() -> None:
+    torch.manual_seed(0)
+    x, w = torch.randn(8, 64, 16, 16), torch.randn(64, 64, 3, 3)
+    exact = F.conv2d(x.double(), w.double(), padding=1)
+    error = (winograd.convolve(x, w, None, (1, 1)) - exact).norm() / exact.norm()
+    assert error < 2e-6  # the module says 1.1e-6
+
+
+SETTINGS = [  # what decides the arrangement: C, F, image, window, and further hyperparameters
+    pytest.param(128, 128, (16, 16), 3, {"padding": 1}, id="Winograd, all three"),
+    pytest.param(64, 64, (5, 7), 3, {"padding": (1, 0)}, id="Winograd, weight gradient"),
+    pytest.param(3, 8, (17, 16), 3, {"padding": 1}, id="patches"),
+    pytest.param(
+        4, 6, (40, 50), (5, 2), {"stride": (2, 3), "padding": 3, "dilation": (2, 1)}, id="patches, all"
+    ),
+]
+
+
+@pytest.mark.parametrize("memory_format", FORMATS)
+@pytest.mark.parametrize(("channels", "filters", "size", "window", "options"), SETTINGS)
+def test_every_arrangement_is_the_formula(
+    channels: int,
+    filters: int,
+    size: tuple[int, int],
+    window: int | tuple[int, int],
+    options: dict[str, int | tuple[int, int]],
+    memory_format: torch.memory_format,
+) -> None:
+    torch.manual_seed(0)
+    kernel = (window, window) if isinstance(window, int) else window
+    x = torch.randn(2, channels, *size, dtype=torch.float64).contiguous(memory_format=memory_format)
+    w = torch.randn(filters, channels, *kernel, dtype=torch.float64)
+    inputs = (x.requires_grad_(), w.requires_grad_())
+    z, reference = conv2d(x, w, **options), F.conv2d(x, w, **options)
+    torch.testing.assert_close(z, reference, rtol=0, atol=1e-11)
+    assert z.is_contiguous(memory_format=memory_format)
+    grad_z = torch.randn_like(z)
+    for ours, theirs in zip(grad(z, inputs, grad_z), grad(reference, inputs, grad_z), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-10)
+
+
+def test_the_arrangements_tested_are_those_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[str] = []
+
+    def note(module: object, name: str) -> None:
+        function: Callable[..., Tensor] = getattr(module, name)
+
+        def noting(*arguments: object) -> Tensor:
+            chosen.append(name)
+            return function(*arguments)
+
+        monkeypatch.setattr(module, name, noting)
+
+    for name in ("convolve", "input_gradient", "weight_gradient"):
+        note(winograd, name)
+    note(conv, "weight_gradient_of_patches")
+    expected = {
+        "Winograd, all three": ["convolve", "input_gradient", "convolve", "weight_gradient"],
+        "Winograd, weight gradient": ["weight_gradient"],
+        "patches": ["weight_gradient_of_patches"],
+        "patches, all": ["weight_gradient_of_patches"],
+    }
+    for setting in SETTINGS:
+        chosen.clear()
+        test_every_arrangement_is_the_formula(*setting.values, torch.contiguous_format)
+        assert chosen == expected[str(setting.id)], setting.id
+
+
+def test_derivatives_and_transformations_take_the_plain_arrangement() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 64, 16, 16, dtype=torch.float64, requires_grad=True)
+    w = (torch.randn(64, 64, 3, 3, dtype=torch.float64) / 24).requires_grad_()  # so that z is about 1
+
+    def second(convolution: Callable[..., Tensor]) -> tuple[Tensor, ...]:
+        first = grad(convolution(x, w, padding=1).square().sum(), (x, w), create_graph=True)
+        return grad(first[0].square().sum() + first[1].square().sum(), (x, w))
+
+    for ours, theirs in zip(second(conv2d), second(F.conv2d), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+
+    def loss(w: Tensor, image: Tensor) -> Tensor:
+        return conv2d(image[None], w, padding=1).square().sum()
+
+    each = torch.vmap(torch.func.grad(loss), (None, 0))(w.detach(), x.detach())
+    alone = torch.stack([torch.func.grad(loss)(w.detach(), image) for image in x.detach()])
+    torch.testing.assert_close(each, alone, rtol=1e-9, atol=1e-9)
