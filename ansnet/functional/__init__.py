@@ -6,16 +6,19 @@ same formula in code, and its snake_case function the checks and the keyword arg
 
 from ansnet.functional.activation import ReLU, relu
 from ansnet.functional.conv import Conv2d, conv2d
+from ansnet.functional.fused import BatchNormReLU2d, batch_norm_relu2d
 from ansnet.functional.linear import Linear, linear
 from ansnet.functional.loss import SoftmaxCrossEntropy, cross_entropy
 from ansnet.functional.normalization import BatchNorm1d, BatchNorm2d, batch_norm1d, batch_norm2d
-from ansnet.functional.pooling import MaxPool2d, max_pool2d
+from ansnet.functional.pooling import FirstMaxPool2d, MaxPool2d, max_pool2d, relu_max_pool2d
 from ansnet.functional.shape import Reshape, reshape
 
 __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
+    "BatchNormReLU2d",
     "Conv2d",
+    "FirstMaxPool2d",
     "Linear",
     "MaxPool2d",
     "ReLU",
@@ -23,10 +26,12 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "batch_norm1d",
     "batch_norm2d",
+    "batch_norm_relu2d",
     "conv2d",
     "cross_entropy",
     "linear",
     "max_pool2d",
     "relu",
+    "relu_max_pool2d",
     "reshape",
 ]

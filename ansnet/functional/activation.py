@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 
 from ansnet.functional.function import compilable
+from ansnet.functional.kernel import kernel
 
 
 class ReLU(torch.autograd.Function):
@@ -48,15 +49,20 @@ class ReLU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_z: Tensor) -> Tensor:
         (z,) = ctx.saved_tensors
-        return torch.where(z <= 0, 0, grad_z)
+        return where_positive(z, grad_z)
 
     @staticmethod
     def jvp(ctx: Any, tangent_x: Tensor) -> Tensor:
         (z,) = ctx.saved_tensors
-        return torch.where(z <= 0, 0, tangent_x)
+        return where_positive(z, tangent_x)
 
 
 apply_relu = compilable(ReLU)
+
+
+@kernel
+def where_positive(z: Tensor, derivative: Tensor) -> Tensor:
+    return torch.where(z <= 0, 0, derivative)
 
 
 def relu(input: Tensor) -> Tensor:

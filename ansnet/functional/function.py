@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.autograd import forward_ad
 
 
 def compilable(function: type[torch.autograd.Function]) -> Callable[..., Any]:
@@ -47,6 +48,14 @@ def only_numbers(*tensors: torch.Tensor) -> bool:
     if watched or torch._C._are_functorch_transforms_active():
         return False
     return all(type(tensor) in (torch.Tensor, torch.nn.Parameter) for tensor in tensors)
+
+
+def first_derivative_only(*tensors: torch.Tensor | None) -> bool:
+    """Whether no transformation but autograd's is under way, and no tensor has a tangent."""
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        return False
+    given = (tensor for tensor in tensors if tensor is not None)
+    return all(forward_ad.unpack_dual(tensor).tangent is None for tensor in given)
 
 
 REVERSE_MODE = ("forward", "setup_context", "backward")

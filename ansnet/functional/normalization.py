@@ -52,13 +52,15 @@ Source: the notebook, "Batch normalizace pro 2D vstupy"; Ioffe and Szegedy, *Bat
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, rsqrt
 
 from ansnet.functional.arguments import OptionalTensor, as_dtype, at_least_float32
 from ansnet.functional.function import compilable
+from ansnet.functional.kernel import kernel
 
 Gradients = tuple[Tensor | None, ...]
 
@@ -82,14 +84,11 @@ class BatchNorm1d(torch.autograd.Function):
         training: bool,
         eps: float,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        dtype, x = x.dtype, at_least_float32(x)
         if training:
-            v, mu = torch.var_mean(x, row_axes(x), correction=0)
-        else:
-            mu, v = at_least_float32(cast(Tensor, running_mean)), cast(Tensor, running_var)
-        centred, gamma_r = x - mu, scale(gamma, v, eps)
-        z = centred * gamma_r if beta is None else torch.addcmul(beta, centred, gamma_r)
-        return as_dtype(z, dtype), *((mu, v) if training else (None, None))
+            return normalised_by_batch(x, gamma, beta, eps)
+        assert running_mean is not None
+        assert running_var is not None
+        return normalised(x, gamma, beta, running_mean, running_var, eps), None, None
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
@@ -102,8 +101,7 @@ class BatchNorm1d(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_z: Tensor, *grad_statistics: Tensor) -> Gradients:
-        x, *saved = ctx.saved_tensors
-        return *BatchNorm1d.gradients(ctx, x, *saved, grad_z, *grad_statistics), *[None] * 4
+        return *BatchNorm1d.gradients(ctx, *ctx.saved_tensors, grad_z, *grad_statistics), *[None] * 4
 
     @staticmethod
     def gradients(
@@ -117,25 +115,20 @@ class BatchNorm1d(torch.autograd.Function):
         """x̄, γ̄, β̄ for x of shape … × C, whose rows are all axes but the last."""
         grad_z, grad_mu, grad_v = grads
         needs_grad_x, needs_grad_gamma, needs_grad_beta, *_ = ctx.needs_input_grad
-        grad_z = at_least_float32(grad_z)
-        rows, N = row_axes(grad_z), grad_z.shape[:-1].numel()
-        if not (ctx.training and needs_grad_x):
-            return (
-                as_dtype(grad_z * scale(gamma, v, ctx.eps), ctx.dtype) if needs_grad_x else None,
-                (grad_z * normalised(x, mu, v, ctx.eps)).sum(rows) if needs_grad_gamma else None,
-                grad_z.sum(rows) if needs_grad_beta else None,
+        if ctx.training and needs_grad_x:
+            grad_x, grad_gamma, grad_beta = gradients_by_batch(
+                x, grad_z, grad_mu, grad_v, gamma, mu, v, ctx.eps
             )
-        centred, r, gamma_r = at_least_float32(x) - mu, rsqrt(v + ctx.eps), scale(gamma, v, ctx.eps)
-        grad_beta = grad_z.sum(rows)
-        grad_gamma = (grad_z * centred).sum(rows) * r
-        whole_grad_mu = grad_mu - gamma_r * grad_beta
-        whole_grad_v = grad_v - gamma_r * r * grad_gamma / 2
-        through_statistics = torch.addcmul(whole_grad_mu / N, centred, 2 * whole_grad_v / N)
-        grad_x = torch.addcmul(through_statistics, gamma_r, grad_z)
+            return (
+                grad_x,
+                grad_gamma if needs_grad_gamma else None,
+                grad_beta if needs_grad_beta else None,
+            )
+        rows, grad_z = row_axes(grad_z), at_least_float32(grad_z)
         return (
-            as_dtype(grad_x, ctx.dtype),
-            grad_gamma if needs_grad_gamma else None,
-            grad_beta if needs_grad_beta else None,
+            as_dtype(grad_z * scale(gamma, v, ctx.eps), ctx.dtype) if needs_grad_x else None,
+            (grad_z * x_hat(x, mu, v, ctx.eps)).sum(rows) if needs_grad_gamma else None,
+            grad_z.sum(rows) if needs_grad_beta else None,
         )
 
     @staticmethod
@@ -153,7 +146,7 @@ class BatchNorm1d(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """ż, μ̇, v̇ for x of shape … × C."""
         tangent_x, tangent_gamma, tangent_beta, *_ = tangents
-        tangent_x, x_hat = at_least_float32(tangent_x), normalised(x, mu, v, ctx.eps)
+        tangent_x, normalised_x = at_least_float32(tangent_x), x_hat(x, mu, v, ctx.eps)
         tangent_mu = tangent_v = None
         if ctx.training:
             rows, centred = row_axes(x), at_least_float32(x) - mu
@@ -162,7 +155,7 @@ class BatchNorm1d(torch.autograd.Function):
             tangent_x = tangent_x - tangent_mu - centred * (tangent_v / (v + ctx.eps) / 2)
         tangent_z = scale(gamma, v, ctx.eps) * tangent_x
         if tangent_gamma is not None:
-            tangent_z = tangent_z + tangent_gamma * x_hat
+            tangent_z = tangent_z + tangent_gamma * normalised_x
         if tangent_beta is not None:
             tangent_z = tangent_z + tangent_beta
         return as_dtype(tangent_z, ctx.dtype), tangent_mu, tangent_v
@@ -225,9 +218,75 @@ def channels_in_front(x: OptionalTensor) -> OptionalTensor:
     return None if x is None else x.movedim(-1, 1)
 
 
-def normalised(x: Tensor, mu: Tensor, v: Tensor, eps: float) -> Tensor:
+@kernel
+def normalised_by_batch(
+    x: Tensor, gamma: Tensor | None, beta: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Z, μ, v from the rows of x themselves."""
+    mu, v = statistics(x)
+    return affine(x, gamma, beta, mu, v, eps), mu, v
+
+
+@kernel
+def normalised(
+    x: Tensor,
+    gamma: Tensor | None,
+    beta: Tensor | None,
+    running_mean: Tensor,
+    running_var: Tensor,
+    eps: float,
+) -> Tensor:
+    """Z by the running averages."""
+    return affine(x, gamma, beta, running_mean, running_var, eps)
+
+
+@kernel
+def gradients_by_batch(
+    x: Tensor,
+    grad_z: Tensor,
+    grad_mu: Tensor,
+    grad_v: Tensor,
+    gamma: Tensor | None,
+    mu: Tensor,
+    v: Tensor,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """x̄, γ̄, β̄ where μ and v are those of x."""
+    N, grad_z = number_of_rows(x), at_least_float32(grad_z)
+    centred, r, gamma_r = at_least_float32(x) - mu, rsqrt(v + eps), scale(gamma, v, eps)
+    grad_beta = sum_of_rows(grad_z)
+    grad_gamma = sum_of_rows(grad_z * centred) * r
+    whole_grad_mu = grad_mu - gamma_r * grad_beta
+    whole_grad_v = grad_v - gamma_r * r * grad_gamma / 2
+    through_statistics = torch.addcmul(whole_grad_mu / N, centred, 2 * whole_grad_v / N)
+    grad_x = torch.addcmul(through_statistics, gamma_r, grad_z)
+    return as_dtype(grad_x, x.dtype), grad_gamma, grad_beta
+
+
+def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """μ and v of the rows of x, in two passes."""
+    x, N = at_least_float32(x), number_of_rows(x)
+    mu = sum_of_rows(x) / N
+    return mu, sum_of_rows((x - mu).square()) / N
+
+
+def affine(
+    x: Tensor,
+    gamma: Tensor | None,
+    beta: Tensor | None,
+    mu: Tensor,
+    v: Tensor,
+    eps: float,
+) -> Tensor:
+    """The affine z = γ · r · (x − μ) + β."""
+    centred, gamma_r = at_least_float32(x) - at_least_float32(mu), scale(gamma, v, eps)
+    z = centred * gamma_r if beta is None else torch.addcmul(beta, centred, gamma_r)
+    return as_dtype(z, x.dtype)
+
+
+def x_hat(x: Tensor, mu: Tensor, v: Tensor, eps: float) -> Tensor:
     """x̂ = (x − μ) · r."""
-    return (at_least_float32(x) - at_least_float32(mu)) * rsqrt(at_least_float32(v) + eps)
+    return affine(at_least_float32(x), None, None, mu, v, eps)
 
 
 def scale(gamma: Tensor | None, v: Tensor, eps: float) -> Tensor:
@@ -239,6 +298,18 @@ def scale(gamma: Tensor | None, v: Tensor, eps: float) -> Tensor:
 def row_axes(x: Tensor) -> tuple[int, ...]:
     """All axes but the last."""
     return tuple(range(x.dim() - 1))
+
+
+def sum_of_rows(x: Tensor) -> Tensor:
+    """Σ_n, of each image first: sums of fewer numbers lose less to rounding, and run side by side."""
+    if x.dim() == 2:
+        return x.sum(0)
+    return x.sum(tuple(range(1, x.dim() - 1))).sum(0)
+
+
+def number_of_rows(x: Tensor) -> int:
+    """N, the number of rows that are summed over."""
+    return prod(x.shape[:-1])
 
 
 def batch_norm1d(
@@ -278,7 +349,7 @@ def batch_norm1d(
                 [ 1.]])
     """
     arguments = input, weight, bias, running_mean, running_var
-    return _batch_norm(apply_batch_norm1d, ("N", "C"), *arguments, training, momentum, eps)
+    return checked_batch_norm(apply_batch_norm1d, ("N", "C"), *arguments, training, momentum, eps)
 
 
 def batch_norm2d(
@@ -308,10 +379,12 @@ def batch_norm2d(
         tensor([[[[-1.,  1.]]]])
     """
     arguments = input, weight, bias, running_mean, running_var
-    return _batch_norm(apply_batch_norm2d, ("N", "C", "H", "W"), *arguments, training, momentum, eps)
+    return checked_batch_norm(
+        apply_batch_norm2d, ("N", "C", "H", "W"), *arguments, training, momentum, eps
+    )
 
 
-def _batch_norm(
+def checked_batch_norm(
     apply: Callable[..., Any],
     axes: tuple[str, ...],
     input: Tensor,
@@ -323,6 +396,7 @@ def _batch_norm(
     momentum: float,
     eps: float,
 ) -> Tensor:
+    """Apply a Function that gives z, μ, v, once the arguments are checked, and keep the averages up."""
     if input.dim() != len(axes):
         raise ValueError(
             f"batch normalisation expects an input of shape ({', '.join(axes)}), "

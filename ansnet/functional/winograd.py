@@ -131,7 +131,7 @@ class Tiling:
         size = prod(shape)
         if name not in self.buffers:
             self.buffers[name] = self.padded.new_empty(size)
-        return self.buffers[name].narrow(0, 0, size).view(shape)
+        return self.buffers[name][:size].view(shape)
 
     def transformed_tiles(self, images: slice) -> Tensor:
         """V, n² × tiles × C."""
@@ -145,8 +145,8 @@ class Tiling:
 
     def side_by_side(self, rows: Tensor) -> Tensor:
         """View images × height × width × F as m × m × images × rows × columns × F."""
-        tiles = rows.unflatten(2, (self.columns, self.m)).unflatten(1, (self.rows, self.m))
-        return tiles.permute(2, 4, 0, 1, 3, 5)
+        shape = len(rows), self.rows, self.m, self.columns, self.m, rows.shape[-1]
+        return rows.view(shape).permute(2, 4, 0, 1, 3, 5)
 
 
 @cache

@@ -30,10 +30,10 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import ansnet.modules
-from ansnet.modules import Residual
+from ansnet.modules import Residual, Sequence
 
 takes_number = {"C": "number of filters", "M": "window size", "L": "number of outputs"}
 takes_none = {"N", "R"}
@@ -163,7 +163,7 @@ class _Parser:
         return NotationError(self.notation, self.index if index is None else index, reason)
 
 
-class Network(nn.Sequential):
+class Network(Sequence):
     """The network that a notation describes.
 
     Args:
@@ -200,12 +200,6 @@ class Network(nn.Sequential):
         if len(builder.shape) != 1:
             raise NotationError(notation, len(notation), "a network ends with a linear layer, as L(10)")
         (self.out_features,) = builder.shape
-
-    def forward(self, input: Tensor) -> Tensor:
-        """One layer after the other; `torch.compile` takes this one whole, unlike its parent's."""
-        for layer in self:
-            input = layer(input)
-        return input
 
 
 def torch_twin(network: Network) -> Network:

@@ -10,6 +10,7 @@ from ansnet.modules.loss import SoftmaxCrossEntropy
 from ansnet.modules.normalization import BatchNorm1d, BatchNorm2d
 from ansnet.modules.pooling import MaxPool2d
 from ansnet.modules.residual import Residual
+from ansnet.modules.sequence import Sequence
 from ansnet.modules.shape import Flatten
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "MaxPool2d",
     "ReLU",
     "Residual",
+    "Sequence",
     "SoftmaxCrossEntropy",
 ]

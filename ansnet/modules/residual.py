@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
+
+from ansnet.modules.sequence import Sequence
 
 
-class Residual(nn.Sequential):
+class Residual(Sequence):
     """``z = x + block(x)``, where the block is the layers given (notebook, "Residuální sítě ResNet").
 
     Shapes: any that the block keeps.
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        z = input
-        for layer in self:
-            z = layer(z)
-        return input + z
+        return input + super().forward(input)
