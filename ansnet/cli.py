@@ -104,7 +104,6 @@ def make_parser() -> OneLineParser:
         default=None,
         help="flip and crop the training images at random",
     )
-    data.add_argument("--num-workers", type=NonNegativeInt, help="processes that load images")
 
     training = parser.add_argument_group("training")
     training.add_argument("--max-epochs", type=PositiveInt, help="epochs to train")

@@ -24,8 +24,6 @@ from ansnet.training.classifier import ImageClassifier
 from ansnet.training.history import Epoch, best_epoch, draw_curves, read_history
 from ansnet.training.settings import Settings, SettingsError
 
-MOST_WORKERS = 8
-
 
 @dataclass(frozen=True)
 class Result:
@@ -78,7 +76,7 @@ def train(settings: Settings) -> Result:
     data.prepare_data()
     with warnings.catch_warnings():
         silence_expected_messages()
-        trainer = make_trainer(settings)
+        trainer = data.trainer = make_trainer(settings)
         if trainer.is_global_zero:
             record = describe_run(settings, classifier)
             for logger in trainer.loggers:
@@ -162,13 +160,9 @@ def make_classifier(settings: Settings) -> ImageClassifier:
 
 
 def make_data(settings: Settings) -> ImageDataModule:
-    workers = settings.num_workers
-    if workers is None:  # on a CPU the network needs the cores itself
-        workers = min(os.cpu_count() or 1, MOST_WORKERS) if uses_cuda(settings) else 0
     options: dict[str, Any] = {
         "batch_size": settings.batch_size,
         "augment": settings.augment,
-        "num_workers": workers,
         "seed": settings.seed,
     }
     if settings.dataset == "shapes10":
@@ -229,8 +223,6 @@ def introduction(settings: Settings, record: dict[str, Any], trainer: lightning.
 def silence_expected_messages() -> None:
     """Silence what the user can do nothing about, and what the introduction says better."""
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
-    # On a CPU, workers would take the network's own cores.
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")
     # A resumed run is recorded in a folder of its own.
     warnings.filterwarnings("ignore", "The dirpath has changed from.*")
     # Lightning 2.6 beside torch 2.15.

@@ -71,7 +71,6 @@ class Settings:
     precision: str
     accelerator: str
     devices: int
-    num_workers: int | None
     seed: int
     ops: str
     log_dir: str
