@@ -22,6 +22,7 @@ from ansnet.models import create_model, torch_twin
 from ansnet.training.callbacks import SmoothedProgress, Throughput, readable_duration
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.history import Epoch, best_epoch, draw_curves, read_history
+from ansnet.training.memory import keep_freed_memory
 from ansnet.training.settings import Settings, SettingsError
 
 
@@ -68,6 +69,8 @@ def train(settings: Settings) -> Result:
     """
     check_machine(settings)
     start = monotonic()
+    keep_freed_memory()
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     classifier = make_classifier(settings)
     if settings.resume is not None:
