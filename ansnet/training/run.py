@@ -19,7 +19,7 @@ from torch import nn
 from ansnet.compatibility import lightning, torchvision
 from ansnet.data import CIFAR10DataModule, ImageDataModule, Shapes10DataModule
 from ansnet.models import create_model, torch_twin
-from ansnet.training.callbacks import SmoothedProgress, Throughput, readable_duration
+from ansnet.training.callbacks import SmoothedProgress, StepLog, readable_duration
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.history import Epoch, best_epoch, draw_curves, read_history
 from ansnet.training.memory import keep_freed_memory
@@ -153,7 +153,6 @@ def make_classifier(settings: Settings) -> ImageClassifier:
         network, criterion = torch_twin(network), nn.CrossEntropyLoss()
     return ImageClassifier(
         network,
-        network.out_features,
         criterion,
         settings.optimizer,
         settings.lr,
@@ -198,9 +197,9 @@ def make_trainer(settings: Settings) -> lightning.Trainer:
         deterministic=True,
         inference_mode=False,  # tensors made in it before training could not be updated while training
         logger=[board, table],
-        callbacks=[best, last, Throughput(), SmoothedProgress()],
+        callbacks=[best, last, StepLog(), SmoothedProgress()],
         num_sanity_val_steps=0,  # the validation before training has run every step already
-        log_every_n_steps=1,
+        log_every_n_steps=0,  # but by StepLog
         enable_model_summary=False,
     )
 

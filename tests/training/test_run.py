@@ -19,6 +19,7 @@ from torch import nn
 from ansnet.compatibility import lightning
 from ansnet.data import Shapes10DataModule
 from ansnet.models import create_model
+from ansnet.training.callbacks import StepLog
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.metrics import accuracy
 from ansnet.training.run import Result, make_classifier, make_data, silence_expected_messages, train
@@ -213,6 +214,13 @@ def test_other_precisions_follow_the_curve(
     )
 
 
+def test_steps_are_recorded_the_same_however_long_they_are_held_back(
+    result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StepLog, "interval", 0.0)
+    assert rows(train(settings(tmp_path))) == rows(result)
+
+
 def test_the_optimizers_are_set_as_told() -> None:
     network = create_model(SMALL)
     adam = ImageClassifier(network, optimizer="adam", lr=0.1, weight_decay=0.2).configure_optimizers()
@@ -248,7 +256,7 @@ def test_on_cifar10_the_control_follows_the_same_curve_for_100_steps(
             max_steps=100,
             limit_val_batches=0,
             logger=logger,
-            log_every_n_steps=1,
+            callbacks=[StepLog()],
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
