@@ -74,6 +74,7 @@ def train(settings: Settings) -> Result:
     settings = complete_by_device(settings)
     start = monotonic()
     keep_freed_memory()
+    # Deterministic algorithms would have all new memory filled first; none of it is read unwritten.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     classifier = make_classifier(settings)

@@ -241,6 +241,7 @@ def test_steps_are_recorded_the_same_however_long_they_are_held_back(
     assert rows(train(settings(tmp_path))) == rows(result)
 
 
+@pytest.mark.filterwarnings("ignore")  # of torch.compile, another set in each version
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_a_checkpoint_goes_with_any_memory_format_and_compilation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str
@@ -261,6 +262,7 @@ def test_a_checkpoint_goes_with_any_memory_format_and_compilation(
         assert saved_keys(last) == saved_keys(expected.best_checkpoint)
 
 
+@pytest.mark.filterwarnings("ignore")  # of torch.compile, another set in each version
 @pytest.mark.parametrize(("compilation", "compiles"), [("none", False), ("operations", True)])
 def test_none_keeps_everything_from_being_compiled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compilation: str, compiles: bool
