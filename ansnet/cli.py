@@ -104,7 +104,6 @@ def make_parser() -> OneLineParser:
         default=None,
         help="flip and crop the training images at random",
     )
-    data.add_argument("--num-workers", type=NonNegativeInt, help="processes that load images")
 
     training = parser.add_argument_group("training")
     training.add_argument("--max-epochs", type=PositiveInt, help="epochs to train")
@@ -125,7 +124,21 @@ def make_parser() -> OneLineParser:
     )
     machine.add_argument("--devices", type=PositiveInt, default=1, help="how many of them")
     machine.add_argument(
-        "--precision", choices=known.PRECISIONS, default="32-true", help="bits of the numbers"
+        "--precision",
+        choices=known.PRECISIONS,
+        help="bits of the numbers; by default bf16-mixed on CUDA, elsewhere 32-true",
+    )
+    machine.add_argument(
+        "--channels-last",
+        action=ActionYesNo(yes_prefix="", no_prefix="no-"),
+        default=True,
+        help="keep images and weights in memory with the channels of a pixel side by side",
+    )
+    machine.add_argument(
+        "--compile",
+        choices=known.COMPILATIONS,
+        help="generate code for nothing, for ansnet's operations, or for the whole network; by default "
+        "network on CUDA, operations for cifar10 on a CPU with a C++ compiler, otherwise none",
     )
     machine.add_argument("--log-dir", default="lightning_logs", help="where the run is recorded")
     return parser

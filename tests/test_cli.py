@@ -54,8 +54,11 @@ def test_options_come_from_a_file_and_the_command_line_overrides_it(tmp_path: Pa
     assert (given.model, given.lr, given.augment) == ("vgg7bn", 0.25, True)
 
 
-def test_augmentation_can_be_turned_on_and_off() -> None:
+def test_what_is_on_or_off() -> None:
     parser = make_parser()
+    assert parser.parse_args([]).channels_last is True
+    assert parser.parse_args(["--channels-last"]).channels_last is True
+    assert parser.parse_args(["--no-channels-last"]).channels_last is False
     assert parser.parse_args(["--augment"]).augment is True
     assert parser.parse_args(["--no-augment"]).augment is False
     assert parser.parse_args([]).augment is None
@@ -74,6 +77,7 @@ def test_augmentation_can_be_turned_on_and_off() -> None:
         (["--weight-decay", "-0.1"], "--weight-decay: got -0.1, expected a number, 0 or above"),
         (["--seed", "x"], "--seed: got x, expected a whole number, 0 or above"),
         (["--optimizer", "adamw"], "invalid choice: 'adamw'"),
+        (["--compile", "all"], "invalid choice: 'all'"),
         (["--momentum", "0.9"], "--momentum 0.9 has no effect with --optimizer adam"),
         (["--epochs", "3"], "unknown flag --epochs; did you mean --max-epochs?"),
         (["--model=vgg7", "--datset", "cifar10"], "unknown flag --datset; did you mean --dataset?"),
@@ -143,5 +147,6 @@ def test_help_is_read_without_loading_torch(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert result.returncode == 0
-    assert "--max-epochs" in result.stdout
+    for text in ("--max-epochs", "by default bf16-mixed on CUDA", "by default network on CUDA"):
+        assert text in " ".join(result.stdout.split())
     assert result.stdout.endswith("False\n")

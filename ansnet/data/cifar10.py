@@ -9,11 +9,11 @@ import socket
 import tarfile
 from pathlib import Path
 
-from torch.utils.data import Dataset
+import torch
 
 from ansnet.compatibility import torchvision
-from ansnet.data.augmentation import Transform
-from ansnet.data.datamodule import DataError, ImageDataModule, Sample
+from ansnet.data.batches import Images
+from ansnet.data.datamodule import DataError, ImageDataModule
 
 CIFAR10 = torchvision.datasets.CIFAR10
 files = torchvision.datasets.utils
@@ -29,7 +29,7 @@ class CIFAR10DataModule(ImageDataModule):
             ``cifar-10-batches-py`` itself. What is missing is downloaded to it.
         mirror: where to download ``cifar-10-python.tar.gz`` from, a URL ending in that name or in
             its folder; None is the official host.
-        batch_size, augment, num_workers, seed: as `ImageDataModule`.
+        batch_size, augment, channels_last, seed: as `ImageDataModule`.
 
     Raises:
         DataError: (in ``prepare_data``) a file is damaged, or there is none and the download failed.
@@ -43,10 +43,10 @@ class CIFAR10DataModule(ImageDataModule):
         mirror: str | None = None,
         batch_size: int = 128,
         augment: bool = False,
-        num_workers: int = 0,
+        channels_last: bool = False,
         seed: int = 0,
     ) -> None:
-        super().__init__(batch_size, augment, num_workers, seed)
+        super().__init__(batch_size, augment, channels_last, seed)
         folder = Path(data_dir)
         self.data_dir = folder.parent if folder.name == CIFAR10.base_folder else folder
         self.mirror = mirror
@@ -92,9 +92,9 @@ class CIFAR10DataModule(ImageDataModule):
             content.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
             content.extractall(self.data_dir)
 
-    def subset(self, train: bool, transform: Transform) -> Dataset[Sample]:
-        images: Dataset[Sample] = CIFAR10(self.data_dir, train=train, transform=transform)
-        return images
+    def subset(self, train: bool) -> Images:
+        read = CIFAR10(self.data_dir, train=train)
+        return Images(torch.from_numpy(read.data).contiguous(), torch.tensor(read.targets))
 
 
 def files_and_checksums() -> list[tuple[str, str]]:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
 
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from ansnet.compatibility import lightning
-from ansnet.data.augmentation import Transform, evaluation_transform, training_transform
-
-Sample = tuple[Tensor, int]
+from ansnet.data.batches import Batches, Images, Order
 
 
 class DataError(RuntimeError):
@@ -20,62 +15,60 @@ class DataError(RuntimeError):
 
 
 class ImageDataModule(lightning.LightningDataModule):
-    """A training and a validation set of 32×32 colour images.
+    """A training and a validation set of colour images, held in memory.
+
+    Attached to a trainer, the loaders keep the images on its device, and each of its processes sees
+    its share of them (`Order`).
 
     Args:
         batch_size: images a batch.
         augment: flip and crop the training images at random.
-        num_workers: processes that load images; 0 loads them in the training process.
-        seed: of the order of the training images.
+        channels_last: give the batches in ``torch.channels_last`` memory.
+        seed: of the order of the training images and of their augmentation.
 
     Attributes:
         classes: the names of the classes, in the order of their indices.
+        subsets: the images ``"train"`` and ``"val"``, after ``setup``.
     """
 
     classes: tuple[str, ...]
 
     def __init__(
-        self, batch_size: int = 128, augment: bool = False, num_workers: int = 0, seed: int = 0
+        self, batch_size: int = 128, augment: bool = False, channels_last: bool = False, seed: int = 0
     ) -> None:
         super().__init__()
         self.batch_size = batch_size
         self.augment = augment
-        self.num_workers = num_workers
-        self.shuffle_order = torch.Generator().manual_seed(seed)
-        self.subsets: dict[str, Dataset[Sample]] = {}
+        self.channels_last = channels_last
+        self.seed = seed
+        self.subsets: dict[str, Images] = {}
 
     @abstractmethod
-    def subset(self, train: bool, transform: Transform) -> Dataset[Sample]:
-        """The training or the validation images, each sent through ``transform``."""
+    def subset(self, train: bool) -> Images:
+        """The training or the validation images."""
 
     def setup(self, stage: str) -> None:
         if not self.subsets:
-            self.subsets = {
-                "train": self.subset(train=True, transform=training_transform(self.augment)),
-                "val": self.subset(train=False, transform=evaluation_transform()),
-            }
+            self.subsets = {"train": self.subset(train=True), "val": self.subset(train=False)}
 
-    def train_dataloader(self) -> DataLoader[Sample]:
-        self.setup("fit")
-        return self.loader(self.subsets["train"], shuffle=True, generator=self.shuffle_order)
+    def train_dataloader(self) -> Batches:
+        return self.loader("train", self.seed, self.seed if self.augment else None)
 
-    def val_dataloader(self) -> DataLoader[Sample]:
-        self.setup("validate")
-        return self.loader(self.subsets["val"])
+    def val_dataloader(self) -> Batches:
+        return self.loader("val")
 
-    def untouched_train_dataloader(self) -> DataLoader[Sample]:
+    def untouched_train_dataloader(self) -> Batches:
         """The training images as the validation images are: in order, and not augmented."""
-        self.setup("fit")
-        if not self.augment:
-            return self.loader(self.subsets["train"])
-        return self.loader(self.subset(train=True, transform=evaluation_transform()))
+        return self.loader("train")
 
-    def loader(self, subset: Dataset[Sample], **options: Any) -> DataLoader[Sample]:
-        return DataLoader(
-            subset,
-            batch_size=self.batch_size,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
-            **options,
-        )
+    def loader(
+        self, name: str, order_seed: int | None = None, augmentation_seed: int | None = None
+    ) -> Batches:
+        self.setup("fit")
+        device, rank, processes = torch.device("cpu"), 0, 1
+        if self.trainer is not None:
+            device = self.trainer.strategy.root_device
+            rank, processes = self.trainer.global_rank, self.trainer.world_size
+        images = self.subsets[name] = self.subsets[name].to(device)
+        order = Order(len(images.targets), order_seed, rank, processes)
+        return Batches(images, order, self.batch_size, augmentation_seed, self.channels_last)

@@ -12,15 +12,12 @@ draws a smooth edge. For the distances: Quilez, *2D distance functions*.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from ansnet.data.augmentation import Transform
-from ansnet.data.datamodule import ImageDataModule, Sample
+from ansnet.data.batches import Images
+from ansnet.data.datamodule import ImageDataModule
 
 SIZE = 32
 CHUNK = 1024  # images drawn at once
@@ -113,43 +110,18 @@ def draw_chunk(targets: Tensor, generator: torch.Generator) -> Tensor:
     return (255 * image.clamp(0, 1)).round().to(torch.uint8)
 
 
-class Shapes10(Dataset[Sample]):
-    """The drawn images, in the manner of torchvision's data sets.
-
-    Args:
-        size: number of images; the classes take turns.
-        seed: two data sets with one seed and size are the same.
-        transform: what each PIL image is sent through.
-
-    Attributes:
-        data: ``size`` × 32 × 32 × 3, bytes.
-        targets: class indices.
-    """
-
-    def __init__(self, size: int, seed: int, transform: Callable[[Image.Image], Any]) -> None:
-        targets = torch.arange(size) % len(SHAPES)
-        self.data = draw(targets, seed).numpy()
-        self.targets: list[int] = targets.tolist()
-        self.transform = transform
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def __getitem__(self, index: int) -> Sample:
-        return self.transform(Image.fromarray(self.data[index])), self.targets[index]
-
-
 class Shapes10DataModule(ImageDataModule):
     """shapes10: 6,000 images to train, 1,000 to validate, the same ones in every run.
 
     Args:
-        batch_size, augment, num_workers, seed: as `ImageDataModule`.
+        batch_size, augment, channels_last, seed: as `ImageDataModule`.
     """
 
     classes = tuple(shape.__name__ for shape in SHAPES)
     train_size = 6000
     val_size = 1000
 
-    def subset(self, train: bool, transform: Transform) -> Dataset[Sample]:
+    def subset(self, train: bool) -> Images:
         size, drawing_seed = (self.train_size, 1) if train else (self.val_size, 2)
-        return Shapes10(size, drawing_seed, transform)
+        targets = torch.arange(size) % len(SHAPES)  # the classes take turns
+        return Images(draw(targets, drawing_seed), targets)

@@ -18,29 +18,56 @@ LightningModule = lightning.LightningModule
 FIGURES = ("loss", "accuracy")
 
 
-class Throughput(lightning.Callback):
-    """Logs training images a second: ``images_per_second_step`` and, over the epoch,
-    ``images_per_second``. Loading the images is part of it, validation is not.
+class StepLog(lightning.Callback):
+    """Logs what every step measured, and how many images a second were trained on.
+
+    ============================================  ==============================================
+    ``train/loss_step``, ``train/accuracy_step``  of each training batch
+    ``learning_rate``                             at each step
+    ``images_per_second_step``                    over the second in which the step was taken
+    ``images_per_second``                         over the epoch, loading included, validation not
+    ============================================  ==============================================
+
+    The figures stay on the device until a second is over, so that it need not be waited for after
+    every step.
     """
 
+    interval = 1.0  # seconds
+
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
-        self.images = 0
-        self.epoch_start = self.previous = perf_counter()
+        self.steps: list[tuple[int, float]] = []
+        self.figures: list[Tensor] = []
+        self.images = self.epoch_images = 0
+        self.interval_start = self.epoch_start = perf_counter()
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Batch, index: int
     ) -> None:
-        images = len(batch[1]) * trainer.world_size
-        if trainer.is_last_batch and module.device.type == "cuda":
-            torch.cuda.synchronize()
+        self.steps.append((trainer.global_step - 1, trainer.optimizers[0].param_groups[0]["lr"]))
+        self.figures.append(outputs["figures"])
+        self.images += len(batch[1]) * trainer.world_size
+        if trainer.is_last_batch or perf_counter() - self.interval_start > self.interval:
+            self.write(trainer)
+
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+        if self.steps:  # left by an epoch that was broken off
+            self.write(trainer)
+
+    def write(self, trainer: Trainer) -> None:
+        measured = torch.stack(self.figures).tolist()  # when the device is through with them
         now = perf_counter()
-        self.images += images
-        self.seconds = now - self.epoch_start
-        module.log("images_per_second_step", images / (now - self.previous), on_epoch=False)
-        self.previous = now
+        speed = self.images / (now - self.interval_start)
+        for (step, learning_rate), figures in zip(self.steps, measured, strict=True):
+            row = {f"train/{name}_step": figure for name, figure in zip(FIGURES, figures, strict=True)}
+            row |= {"learning_rate": learning_rate, "images_per_second_step": speed}
+            for logger in trainer.loggers:
+                logger.log_metrics({**row, "epoch": trainer.current_epoch}, step)
+        self.steps, self.figures = [], []
+        self.epoch_images += self.images
+        self.images, self.interval_start = 0, now
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        module.log("images_per_second", self.images / self.seconds)
+        module.log("images_per_second", self.epoch_images / (self.interval_start - self.epoch_start))
 
 
 class SmoothedProgress(lightning.callbacks.TQDMProgressBar):
@@ -51,19 +78,21 @@ class SmoothedProgress(lightning.callbacks.TQDMProgressBar):
     another program, only the lines are written.
     """
 
+    interval = 0.1  # seconds from one picture of the bar to the next
+
     def __init__(self) -> None:
         super().__init__()
         if not sys.stderr.isatty():
             self.disable()
-        self.smoothed: dict[str, Tensor] = {}
-        self.training_start = 0.0
+        self.smoothed: Tensor | None = None
+        self.shown = self.training_start = 0.0
         self.first_epoch = 0
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         super().on_validation_end(trainer, module)
         if trainer.state.fn == "validate":
             measured = trainer.callback_metrics
-            self.smoothed = {name: measured[f"train/{name}"] for name in FIGURES}
+            self.smoothed = torch.stack([measured[f"train/{name}"] for name in FIGURES])
             self.write_epoch(trainer, "before training")
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
@@ -78,16 +107,23 @@ class SmoothedProgress(lightning.callbacks.TQDMProgressBar):
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Batch, index: int
     ) -> None:
-        for name in FIGURES:
-            new = outputs[name].detach()
-            old = self.smoothed.get(name, new)
-            self.smoothed[name] = 0.99 * old.to(new.device) + 0.01 * new
-        super().on_train_batch_end(trainer, module, outputs, batch, index)
+        if self.is_disabled:
+            return
+        new = outputs["figures"]
+        old = new if self.smoothed is None else self.smoothed.to(new.device)
+        self.smoothed = 0.99 * old + 0.01 * new
+        if trainer.is_last_batch or monotonic() - self.shown > self.interval:
+            super().on_train_batch_end(trainer, module, outputs, batch, index)
+            self.shown = monotonic()
 
     def get_metrics(
         self, trainer: Trainer, module: LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
-        return {name: f"{value.item():.3f}" for name, value in self.smoothed.items()}
+        if self.smoothed is None:
+            return {}
+        return {
+            name: f"{value:.3f}" for name, value in zip(FIGURES, self.smoothed.tolist(), strict=True)
+        }
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         super().on_train_epoch_end(trainer, module)

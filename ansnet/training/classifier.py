@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import torch
 from torch import Tensor, nn
 
-from ansnet.compatibility import lightning, torchmetrics
+from ansnet.compatibility import lightning
 from ansnet.modules import SoftmaxCrossEntropy
 from ansnet.training.metrics import accuracy
 from ansnet.training.settings import OPTIMIZERS
@@ -13,25 +15,27 @@ from ansnet.training.settings import OPTIMIZERS
 Batch = tuple[Tensor, Tensor]
 
 
-class SubsetMetrics(nn.Module):
-    """Loss and accuracy over a whole subset, each sample weighing the same."""
+class Totals:
+    """Loss and accuracy over a whole subset, each image weighing the same."""
 
-    def __init__(self, num_classes: int) -> None:
-        super().__init__()
-        self.loss = torchmetrics.MeanMetric()
-        self.accuracy = torchmetrics.classification.MulticlassAccuracy(num_classes, average="micro")
+    def __init__(self) -> None:
+        self.sums: Tensor | float = 0.0
+        self.images = 0
 
-    def update(self, loss: Tensor, scores: Tensor, targets: Tensor) -> None:
-        self.loss.update(loss, weight=len(targets))
-        self.accuracy.update(scores, targets)
+    def add(self, figures: Tensor, images: int) -> None:
+        """Count the means over a batch, a tensor of the two."""
+        self.sums = self.sums + images * figures
+        self.images += images
+
+    def means(self) -> Tensor:
+        return torch.as_tensor(self.sums) / self.images
 
 
 class ImageClassifier(lightning.LightningModule):
     """Trains and validates any network that maps images to class scores.
 
     Args:
-        network: N × 3 × H × W to N × num_classes.
-        num_classes: number of classes.
+        network: N × 3 × H × W to N × classes.
         criterion: the loss; None is `SoftmaxCrossEntropy`.
         optimizer: ``"adam"`` or ``"sgd"``.
         lr: learning rate, the same throughout.
@@ -40,13 +44,13 @@ class ImageClassifier(lightning.LightningModule):
 
     Logs, each under the name that it has in TensorBoard and in ``metrics.csv``:
 
-    ============================================  ==============================================
-    ``train/loss_step``, ``train/accuracy_step``  of each training batch
-    ``learning_rate``                             at each step
-    ``train/loss``, ``train/accuracy``            over the epoch, while the weights moved
-    ``val/loss``, ``val/accuracy``                over the validation images, after the epoch
-    ``epoch``                                     number of epochs completed
-    ============================================  ==============================================
+    ==================================  ========================================================
+    ``train/loss``, ``train/accuracy``  over the epoch, while the weights moved
+    ``val/loss``, ``val/accuracy``      over the validation images, after the epoch
+    ``epoch``                           number of epochs completed
+    ==================================  ========================================================
+
+    Those of each step are returned by ``training_step``, for `ansnet.training.callbacks.StepLog`.
 
     Validated on two loaders, as `ansnet.training.run` does before training, it takes the first for
     the validation images and the second for the training images.
@@ -58,7 +62,6 @@ class ImageClassifier(lightning.LightningModule):
     def __init__(
         self,
         network: nn.Module,
-        num_classes: int = 10,
         criterion: nn.Module | None = None,
         optimizer: str = "adam",
         lr: float = 1e-3,
@@ -75,49 +78,75 @@ class ImageClassifier(lightning.LightningModule):
         self.lr = lr
         self.momentum = momentum
         self.weight_decay = weight_decay
-        self.train_metrics = SubsetMetrics(num_classes)
-        self.val_metrics = SubsetMetrics(num_classes)
+        self.trained = Totals()
+        self.validated: dict[str, Totals] = {}
 
     def forward(self, images: Tensor) -> Tensor:
         scores: Tensor = self.network(images)
         return scores
 
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
-        loss, scores = self.measure(batch, "train")
-        batch_accuracy = accuracy(scores.detach(), batch[1])
-        steps = {"train/loss_step": loss.detach(), "train/accuracy_step": batch_accuracy}
-        learning_rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-        self.log_dict({**steps, "learning_rate": learning_rate}, on_epoch=False)
-        return {"loss": loss, "accuracy": batch_accuracy}
+        loss, figures = self.measure(batch)
+        self.trained.add(figures, len(batch[1]))
+        if self.trainer.is_last_batch:
+            self.log_means("train", self.trained)
+        return {"loss": loss, "figures": figures}
 
     def validation_step(self, batch: Batch, batch_index: int, dataloader_idx: int = 0) -> None:
-        self.measure(batch, ("val", "train")[dataloader_idx])
+        _, figures = self.measure(batch)
+        self.validated[("val", "train")[dataloader_idx]].add(figures, len(batch[1]))
+
+    def measure(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The loss of a batch; and its loss and accuracy, to be reported, in one tensor."""
+        images, targets = batch
+        scores = self(images)
+        loss: Tensor = self.criterion(scores, targets)
+        return loss, torch.stack([loss.detach().float(), accuracy(scores.detach(), targets)])
+
+    def on_train_epoch_start(self) -> None:
+        self.trained = Totals()
+
+    def on_validation_epoch_start(self) -> None:
+        self.validated = defaultdict(Totals)
 
     def on_validation_epoch_end(self) -> None:
+        for subset, totals in self.validated.items():
+            self.log_means(subset, totals)
         self.log("epoch", float(self.current_epoch + (self.trainer.state.fn == "fit")))
 
     def on_train_epoch_end(self) -> None:
         self.log("epoch", float(self.current_epoch + 1))
 
-    def measure(self, batch: Batch, subset: str) -> tuple[Tensor, Tensor]:
-        """Loss and scores of a batch, which also count towards the epoch's figures of its subset."""
-        images, targets = batch
-        scores = self(images)
-        loss: Tensor = self.criterion(scores, targets)
-        metrics = self.train_metrics if subset == "train" else self.val_metrics
-        metrics.update(loss.detach(), scores.detach(), targets)
+    def log_means(self, subset: str, totals: Totals) -> None:
+        loss, accuracy = totals.means()
         self.log_dict(
-            {f"{subset}/loss": metrics.loss, f"{subset}/accuracy": metrics.accuracy},
+            {f"{subset}/loss": loss, f"{subset}/accuracy": accuracy},
             on_step=False,
             on_epoch=True,
-            batch_size=len(targets),
-            add_dataloader_idx=False,
+            sync_dist=True,  # the mean over the processes, which all have as many images
+            batch_size=1,
         )
-        return loss, scores
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
+        fused = self.device.type in ("cpu", "cuda")  # the whole step as one kernel
         if self.optimizer == "adam":
-            return torch.optim.Adam(self.parameters(), self.lr, weight_decay=self.weight_decay)
+            return torch.optim.Adam(
+                self.parameters(), self.lr, weight_decay=self.weight_decay, fused=fused
+            )
         return torch.optim.SGD(
-            self.parameters(), self.lr, momentum=self.momentum, weight_decay=self.weight_decay
+            self.parameters(),
+            self.lr,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            fused=fused,
         )
+
+    def on_train_start(self) -> None:
+        """Lay a checkpoint's moments out in memory as the weights are.
+
+        Fused optimizers walk through both in the order of memory, and do not check that it is one.
+        """
+        for parameter, state in self.trainer.optimizers[0].state.items():
+            for name, moment in state.items():
+                if isinstance(moment, Tensor) and moment.shape == parameter.shape:
+                    state[name] = torch.empty_like(parameter, dtype=moment.dtype).copy_(moment)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import shutil
+import sys
 import warnings
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from pickle import UnpicklingError
@@ -19,12 +22,11 @@ from torch import nn
 from ansnet.compatibility import lightning, torchvision
 from ansnet.data import CIFAR10DataModule, ImageDataModule, Shapes10DataModule
 from ansnet.models import create_model, torch_twin
-from ansnet.training.callbacks import SmoothedProgress, Throughput, readable_duration
+from ansnet.training.callbacks import SmoothedProgress, StepLog, readable_duration
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.history import Epoch, best_epoch, draw_curves, read_history
+from ansnet.training.memory import keep_freed_memory
 from ansnet.training.settings import Settings, SettingsError
-
-MOST_WORKERS = 8
 
 
 @dataclass(frozen=True)
@@ -69,16 +71,21 @@ def train(settings: Settings) -> Result:
         UnknownModelError, NotationError: see `create_model`.
     """
     check_machine(settings)
+    settings = complete_by_device(settings)
     start = monotonic()
+    keep_freed_memory()
+    # Deterministic algorithms would have all new memory filled first; none of it is read unwritten.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     classifier = make_classifier(settings)
     if settings.resume is not None:
         check_checkpoint(settings, classifier)
     data = make_data(settings)
     data.prepare_data()
-    with warnings.catch_warnings():
+    stance = torch.compiler.set_stance("force_eager") if settings.compile == "none" else nullcontext()
+    with warnings.catch_warnings(), stance:
         silence_expected_messages()
-        trainer = make_trainer(settings)
+        trainer = data.trainer = make_trainer(settings)
         if trainer.is_global_zero:
             record = describe_run(settings, classifier)
             for logger in trainer.loggers:
@@ -119,6 +126,48 @@ def check_machine(settings: Settings) -> None:
         )
 
 
+def complete_by_device(settings: Settings) -> Settings:
+    """Settings with the device's own in place of a precision or a compilation that is None.
+
+    Raises:
+        SettingsError: compilation is asked for, and there is no compiler.
+    """
+    device = device_type(settings)
+    precision, compilation = settings.precision, settings.compile
+    if precision is None:
+        precision = "bf16-mixed" if device == "cuda" else "32-true"
+    if compilation is None:
+        compilation = default_compilation(device, settings.dataset)
+    elif compilation != "none" and device == "cpu" and not finds_compiler():
+        raise SettingsError(
+            f"--compile {compilation}: there is no C++ compiler; install g++, name another one in "
+            "the variable CXX, or use --compile none"
+        )
+    return replace(settings, precision=precision, compile=compilation)
+
+
+def default_compilation(device: str, dataset: str) -> str:
+    if device == "cuda":
+        return "network"
+    # A run on shapes10 is over before generated code has paid for its generation.
+    return "operations" if device == "cpu" and dataset == "cifar10" and finds_compiler() else "none"
+
+
+def finds_compiler() -> bool:
+    """Whether there is the C++ compiler with which torch.compile generates code for a CPU."""
+    default = "clang++" if sys.platform == "darwin" else "g++"
+    return shutil.which(os.environ.get("CXX", default)) is not None
+
+
+def device_type(settings: Settings) -> str:
+    """``"cuda"``, ``"mps"`` or ``"cpu"``: what the accelerator stands for on this machine."""
+    if settings.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return "cuda"
+    if settings.accelerator in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
+        return "mps"
+    return "cpu"
+
+
 def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> None:
     """Refuse to resume from what holds no such network, or has nothing left to train.
 
@@ -150,9 +199,12 @@ def make_classifier(settings: Settings) -> ImageClassifier:
     criterion: nn.Module | None = None
     if settings.ops == "torch":
         network, criterion = torch_twin(network), nn.CrossEntropyLoss()
+    if settings.channels_last:
+        network = network.to(memory_format=torch.channels_last)
+    if settings.compile == "network":
+        network.compile()  # in place, so that the keys of its state are the same
     return ImageClassifier(
         network,
-        network.out_features,
         criterion,
         settings.optimizer,
         settings.lr,
@@ -162,22 +214,15 @@ def make_classifier(settings: Settings) -> ImageClassifier:
 
 
 def make_data(settings: Settings) -> ImageDataModule:
-    workers = settings.num_workers
-    if workers is None:  # on a CPU the network needs the cores itself
-        workers = min(os.cpu_count() or 1, MOST_WORKERS) if uses_cuda(settings) else 0
     options: dict[str, Any] = {
         "batch_size": settings.batch_size,
         "augment": settings.augment,
-        "num_workers": workers,
+        "channels_last": settings.channels_last,
         "seed": settings.seed,
     }
     if settings.dataset == "shapes10":
         return Shapes10DataModule(**options)
     return CIFAR10DataModule(settings.data_dir, settings.mirror, **options)
-
-
-def uses_cuda(settings: Settings) -> bool:
-    return settings.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
 
 
 def make_trainer(settings: Settings) -> lightning.Trainer:
@@ -195,15 +240,16 @@ def make_trainer(settings: Settings) -> lightning.Trainer:
     return lightning.Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
-        sync_batchnorm=settings.devices > 1 and uses_cuda(settings),  # PyTorch has none for the CPU
+        # PyTorch has none for the CPU
+        sync_batchnorm=settings.devices > 1 and device_type(settings) == "cuda",
         precision=settings.precision,  # type: ignore[arg-type]
         max_epochs=settings.max_epochs,
         deterministic=True,
         inference_mode=False,  # tensors made in it before training could not be updated while training
         logger=[board, table],
-        callbacks=[best, last, Throughput(), SmoothedProgress()],
+        callbacks=[best, last, StepLog(), SmoothedProgress()],
         num_sanity_val_steps=0,  # the validation before training has run every step already
-        log_every_n_steps=1,
+        log_every_n_steps=0,  # but by StepLog
         enable_model_summary=False,
     )
 
@@ -215,12 +261,17 @@ def introduction(settings: Settings, record: dict[str, Any], trainer: lightning.
         device = f"{settings.devices} {trainer.strategy.root_device.type}, {record['gpu']}"
     epochs = f"{settings.max_epochs} epoch" + ("s" if settings.max_epochs > 1 else "")
     augmentation = "augmentation" if settings.augment else "no augmentation"
+    layout = "channels last" if settings.channels_last else "channels first"
+    compiled = f"{'nothing' if settings.compile == 'none' else settings.compile} compiled"
+    if device_type(settings) == "cpu" and not finds_compiler():
+        compiled += " (there is no C++ compiler)"
     return "\n".join(
         [
             f"{settings.model}: {record['parameters']:,} parameters, {settings.ops} operations, "
             f"on {settings.dataset}",
             f"{epochs}, {settings.optimizer}, lr {settings.lr:g}, batch {settings.batch_size}, "
-            f"{augmentation}, seed {settings.seed}, {settings.precision}, {device}",
+            f"{augmentation}, seed {settings.seed}",
+            f"{device}, {settings.precision}, {layout}, {compiled}",
             f"recorded in {trainer.log_dir}",
         ]
     )
@@ -229,8 +280,6 @@ def introduction(settings: Settings, record: dict[str, Any], trainer: lightning.
 def silence_expected_messages() -> None:
     """Silence what the user can do nothing about, and what the introduction says better."""
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
-    # On a CPU, workers would take the network's own cores.
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")
     # A resumed run is recorded in a folder of its own.
     warnings.filterwarnings("ignore", "The dirpath has changed from.*")
     # Lightning 2.6 beside torch 2.15.

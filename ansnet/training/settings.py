@@ -11,6 +11,7 @@ DATASETS = ("cifar10", "shapes10")
 OPTIMIZERS = ("adam", "sgd")
 OPERATIONS = ("ansnet", "torch")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+COMPILATIONS = ("none", "operations", "network")
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true")
 DATA_DIR_VARIABLE = "ANSNET_DATA_DIR"
 
@@ -54,7 +55,8 @@ def recommended_recipe(model: str, dataset: str) -> Recipe:
 class Settings:
     """Everything that determines a run.
 
-    The options of ``python train.py --help``, under the same names and in the same order.
+    The options of ``python train.py --help``, under the same names. None for ``precision`` or
+    ``compile`` leaves it to the device (`ansnet.training.run.complete_by_device`).
     """
 
     model: str
@@ -68,10 +70,11 @@ class Settings:
     momentum: float
     weight_decay: float
     augment: bool
-    precision: str
     accelerator: str
     devices: int
-    num_workers: int | None
+    precision: str | None
+    channels_last: bool
+    compile: str | None
     seed: int
     ops: str
     log_dir: str

@@ -24,13 +24,13 @@ def prepared(folder: Path, **options: object) -> CIFAR10DataModule:
 def test_an_archive_is_unpacked_where_it_lies(tiny_cifar10: Path) -> None:
     data = prepared(tiny_cifar10)
     assert (tiny_cifar10 / CIFAR10.base_folder).is_dir()
-    assert len(data.train_dataloader().dataset) == 50
-    assert len(data.val_dataloader().dataset) == 10
+    assert len(data.train_dataloader().sampler) == 50
+    assert len(data.val_dataloader().sampler) == 10
 
 
 def test_the_folder_of_the_batches_may_be_named_itself(tiny_cifar10: Path) -> None:
     prepared(tiny_cifar10)
-    assert len(prepared(tiny_cifar10 / CIFAR10.base_folder).val_dataloader().dataset) == 10
+    assert len(prepared(tiny_cifar10 / CIFAR10.base_folder).val_dataloader().sampler) == 10
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def mirror(tiny_cifar10: Path) -> Iterator[str]:
 @pytest.mark.parametrize("ending", ["", "/", "/cifar-10-python.tar.gz"])
 def test_a_mirror_may_be_named(mirror: str, tmp_path: Path, ending: str) -> None:
     data = prepared(tmp_path / "new", mirror=mirror + ending)
-    assert len(data.train_dataloader().dataset) == 50
+    assert len(data.train_dataloader().sampler) == 50
 
 
 def test_what_a_mirror_sends_is_checked(
@@ -99,6 +99,6 @@ def test_images_are_normalised(tiny_cifar10: Path) -> None:
 @pytest.mark.cifar10
 def test_the_official_split(cifar10_dir: Path) -> None:
     data = prepared(cifar10_dir)
-    assert len(data.train_dataloader().dataset) == 50_000
-    assert len(data.val_dataloader().dataset) == 10_000
+    assert len(data.train_dataloader().sampler) == 50_000
+    assert len(data.val_dataloader().sampler) == 10_000
     assert CIFAR10(cifar10_dir).classes == list(data.classes)

@@ -24,7 +24,7 @@ def test_drawings_hang_on_the_seed_alone() -> None:
 def test_no_two_images_are_the_same_and_the_subsets_have_none_in_common() -> None:
     data = Shapes10DataModule()
     data.setup("fit")
-    images = torch.cat([torch.from_numpy(data.subsets[name].data) for name in ("train", "val")])
+    images = torch.cat([data.subsets[name].pixels for name in ("train", "val")])
     assert len(images) == 7000
     assert len(images.flatten(1).unique(dim=0)) == 7000
 

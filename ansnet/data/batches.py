@@ -1,0 +1,125 @@
+"""Batches of images that lie in memory: taken, augmented and normalised where the network is.
+
+Nothing is done image by image and nothing is copied to the device while it trains, so no processes
+are needed beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ansnet.data.augmentation import Normalisation, augment, draw_augmentation
+
+
+class Images(NamedTuple):
+    """Images and their classes.
+
+    Shapes: N × H × W × 3 bytes; N class indices.
+    """
+
+    pixels: Tensor
+    targets: Tensor
+
+    def to(self, device: torch.device) -> Images:
+        return Images(self.pixels.to(device), self.targets.to(device))
+
+
+class Order:
+    """The order in which one of several processes takes images, epoch by epoch.
+
+    The processes take turns at one order of all images. Where their number does not divide that of
+    the images, the first of the order are taken once more at its end, as by PyTorch's
+    ``DistributedSampler``, so that all processes take as many steps.
+
+    Args:
+        size: number of images.
+        seed: of the shuffling, which is another in each epoch; None takes the images as they lie.
+        rank, processes: which of how many processes.
+
+    Attributes:
+        epoch: of the next iteration.
+    """
+
+    def __init__(self, size: int, seed: int | None = None, rank: int = 0, processes: int = 1) -> None:
+        self.size = size
+        self.seed = seed
+        self.rank = rank
+        self.processes = processes
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """For Lightning, which calls it before each epoch: a resumed run takes up the order."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return ceil(self.size / self.processes)
+
+    def indices(self) -> Tensor:
+        """Indices of this process's images in this epoch."""
+        everyones = torch.arange(self.size)
+        if self.seed is not None:
+            everyones = torch.randperm(self.size, generator=seeded(self.seed, self.epoch, 0))
+        turns = torch.arange(self.rank, len(self) * self.processes, self.processes)
+        return everyones[turns % self.size]
+
+
+class Batches:
+    """An iterable over the batches of an epoch, a new one with each iteration.
+
+    Args:
+        images: on the device that the network is on.
+        order: of the images.
+        batch_size: images a batch; the last one has what is left.
+        augmentation_seed: of random flips and crops, drawn anew for each image, epoch and process;
+            None leaves the images as they are.
+        channels_last: lay the batches out in ``torch.channels_last`` memory.
+
+    Yields:
+        Images, N × 3 × H × W, and their classes, N.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        order: Order,
+        batch_size: int,
+        augmentation_seed: int | None = None,
+        channels_last: bool = False,
+    ) -> None:
+        self.images = images
+        # the names of DataLoader's attributes, at which Lightning finds what has a `set_epoch`
+        self.sampler, self.batch_sampler = order, None
+        self.batch_size = batch_size
+        self.augmentation_seed = augmentation_seed
+        self.channels_last = channels_last
+        _, H, W, _ = images.pixels.shape
+        self.normalisation = Normalisation(H, W, images.pixels.device)
+
+    def __len__(self) -> int:
+        return ceil(len(self.sampler) / self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        pixels, targets = self.images
+        order = self.sampler
+        indices = order.indices().to(pixels.device)
+        if self.augmentation_seed is not None:
+            draws = seeded(self.augmentation_seed, order.epoch, 1 + order.rank, pixels.device)
+        order.epoch += 1
+        for batch in indices.split(self.batch_size):
+            images = pixels.index_select(0, batch)
+            if self.augmentation_seed is not None:
+                images = augment(images, *draw_augmentation(len(batch), draws))
+            images = self.normalisation(images).permute(0, 3, 1, 2)
+            yield images if self.channels_last else images.contiguous(), targets[batch]
+
+
+def seeded(seed: int, epoch: int, purpose: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator that has nothing in common with that of another seed, epoch or purpose."""
+    mixed = np.random.SeedSequence((seed, epoch, purpose)).generate_state(1, np.uint64)
+    return torch.Generator(device).manual_seed(int(mixed[0]))

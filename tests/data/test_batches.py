@@ -1,0 +1,85 @@
+"""`ansnet.data.batches`, on images of one pixel that tells which image it is."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from ansnet.data.batches import Batches, Images, Order
+
+
+def numbered(size: int, side: int = 1) -> Images:
+    number = torch.arange(size)
+    return Images(number.to(torch.uint8)[:, None, None, None].expand(-1, side, side, 3), number)
+
+
+def epoch(batches: Batches) -> tuple[Tensor, Tensor]:
+    images, targets = zip(*batches, strict=True)
+    return torch.cat(images), torch.cat(targets)
+
+
+@pytest.mark.parametrize("augmentation_seed", [None, 0])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_images_come_with_their_targets_and_the_last_batch_is_what_is_left(
+    channels_last: bool, augmentation_seed: int | None
+) -> None:
+    batches = Batches(numbered(20), Order(20, seed=0), 8, augmentation_seed, channels_last)
+    shapes = [(tuple(images.shape), len(targets)) for images, targets in batches]
+    assert shapes == [((8, 3, 1, 1), 8), ((8, 3, 1, 1), 8), ((4, 3, 1, 1), 4)]
+    assert len(batches) == 3
+    images, targets = epoch(Batches(numbered(20), Order(20, seed=0), 8, None, channels_last))
+    red = (255 * (images[:, 0, 0, 0] * 0.229 + 0.485)).round()
+    assert torch.equal(red.long(), targets)
+
+
+def test_the_memory_format_is_as_told_and_changes_no_number() -> None:
+    images = numbered(20, side=4)
+    layouts = [Batches(images, Order(20, 0), 20, 0, channels_last) for channels_last in (False, True)]
+    (contiguous, _), (channels_last, _) = (next(iter(batches)) for batches in layouts)
+    assert contiguous.is_contiguous()
+    assert channels_last.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(contiguous, channels_last)
+
+
+def test_an_epoch_takes_each_image_once_in_an_order_of_its_own() -> None:
+    batches = Batches(numbered(100), Order(100, seed=1), 16)
+    first, second = epoch(batches)[1], epoch(batches)[1]
+    assert first.sort().values.tolist() == list(range(100))
+    assert not torch.equal(first, second)
+    assert torch.equal(epoch(Batches(numbered(100), Order(100, seed=1), 16))[1], first)
+    assert not torch.equal(epoch(Batches(numbered(100), Order(100, seed=2), 16))[1], first)
+
+
+def test_without_a_seed_the_order_is_that_of_the_images() -> None:
+    batches = Batches(numbered(20), Order(20), 8)
+    for _ in range(2):
+        assert epoch(batches)[1].tolist() == list(range(20))
+
+
+def test_an_epoch_is_the_same_whatever_came_before_it() -> None:
+    batches, resumed = (Batches(numbered(20, side=8), Order(20, 3), 8, 3) for _ in range(2))
+    first, second = epoch(batches), epoch(batches)
+    assert not torch.equal(first[0], second[0])
+    resumed.sampler.set_epoch(1)
+    for given, expected in zip(epoch(resumed), second, strict=True):
+        assert torch.equal(given, expected)
+
+
+@pytest.mark.parametrize("seed", [None, 5])
+@pytest.mark.parametrize(("size", "processes"), [(12, 3), (100, 2), (11, 3), (1, 4), (5, 1)])
+def test_processes_share_the_images(size: int, processes: int, seed: int | None) -> None:
+    orders = [Order(size, seed, rank, processes) for rank in range(processes)]
+    shares = [order.indices() for order in orders]
+    assert {len(share) for share in shares} == {len(orders[0])} == {-(-size // processes)}
+    together = torch.stack(shares, 1).flatten()  # as they take turns
+    whole = Order(size, seed).indices()
+    assert torch.equal(together[:size], whole)
+    assert torch.equal(together[size:], whole.repeat(processes)[: len(together) - size])
+
+
+def test_processes_draw_differently() -> None:
+    picture = torch.randint(256, (1, 32, 32, 3), dtype=torch.uint8)
+    alike = Images(picture.expand(32, -1, -1, -1), torch.arange(32))
+    first, second = (epoch(Batches(alike, Order(32, 0, rank, 2), 16, 0))[0] for rank in range(2))
+    assert not torch.equal(first, second)
