@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 import torch
 from torch import Tensor, nn
 
-from ansnet.compatibility import lightning
+from ansnet.compatibility import lightning, torchmetrics
 from ansnet.modules import SoftmaxCrossEntropy
 from ansnet.training.metrics import accuracy
 from ansnet.training.settings import OPTIMIZERS
@@ -15,20 +13,19 @@ from ansnet.training.settings import OPTIMIZERS
 Batch = tuple[Tensor, Tensor]
 
 
-class Totals:
+class SubsetMeans(nn.Module):
     """Loss and accuracy over a whole subset, each image weighing the same."""
 
     def __init__(self) -> None:
-        self.sums: Tensor | float = 0.0
-        self.images = 0
+        super().__init__()
+        # what is not a number is neither looked for, which would wait for the device, nor left out
+        self.loss = torchmetrics.MeanMetric(nan_strategy="disable")
+        self.accuracy = torchmetrics.MeanMetric(nan_strategy="disable")
 
-    def add(self, figures: Tensor, images: int) -> None:
+    def update(self, figures: Tensor, images: int) -> None:
         """Count the means over a batch, a tensor of the two."""
-        self.sums = self.sums + images * figures
-        self.images += images
-
-    def means(self) -> Tensor:
-        return torch.as_tensor(self.sums) / self.images
+        self.loss.update(figures[0], images)
+        self.accuracy.update(figures[1], images)
 
 
 class ImageClassifier(lightning.LightningModule):
@@ -78,8 +75,8 @@ class ImageClassifier(lightning.LightningModule):
         self.lr = lr
         self.momentum = momentum
         self.weight_decay = weight_decay
-        self.trained = Totals()
-        self.validated: dict[str, Totals] = {}
+        self.train_means = SubsetMeans()
+        self.val_means = SubsetMeans()
 
     def forward(self, images: Tensor) -> Tensor:
         scores: Tensor = self.network(images)
@@ -87,14 +84,12 @@ class ImageClassifier(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
         loss, figures = self.measure(batch)
-        self.trained.add(figures, len(batch[1]))
-        if self.trainer.is_last_batch:
-            self.log_means("train", self.trained)
+        self.count("train", figures, len(batch[1]), log=self.trainer.is_last_batch)
         return {"loss": loss, "figures": figures}
 
     def validation_step(self, batch: Batch, batch_index: int, dataloader_idx: int = 0) -> None:
         _, figures = self.measure(batch)
-        self.validated[("val", "train")[dataloader_idx]].add(figures, len(batch[1]))
+        self.count(("val", "train")[dataloader_idx], figures, len(batch[1]))
 
     def measure(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The loss of a batch; and its loss and accuracy, to be reported, in one tensor."""
@@ -103,29 +98,24 @@ class ImageClassifier(lightning.LightningModule):
         loss: Tensor = self.criterion(scores, targets)
         return loss, torch.stack([loss.detach().float(), accuracy(scores.detach(), targets)])
 
-    def on_train_epoch_start(self) -> None:
-        self.trained = Totals()
-
-    def on_validation_epoch_start(self) -> None:
-        self.validated = defaultdict(Totals)
-
     def on_validation_epoch_end(self) -> None:
-        for subset, totals in self.validated.items():
-            self.log_means(subset, totals)
         self.log("epoch", float(self.current_epoch + (self.trainer.state.fn == "fit")))
 
     def on_train_epoch_end(self) -> None:
         self.log("epoch", float(self.current_epoch + 1))
 
-    def log_means(self, subset: str, totals: Totals) -> None:
-        loss, accuracy = totals.means()
-        self.log_dict(
-            {f"{subset}/loss": loss, f"{subset}/accuracy": accuracy},
-            on_step=False,
-            on_epoch=True,
-            sync_dist=True,  # the mean over the processes, which all have as many images
-            batch_size=1,
-        )
+    def count(self, subset: str, figures: Tensor, images: int, log: bool = True) -> None:
+        """Count a batch's figures towards the epoch's, and have those logged at its end."""
+        means = self.train_means if subset == "train" else self.val_means
+        means.update(figures, images)
+        if log:
+            self.log_dict(
+                {f"{subset}/loss": means.loss, f"{subset}/accuracy": means.accuracy},
+                on_step=False,
+                on_epoch=True,
+                batch_size=images,
+                add_dataloader_idx=False,
+            )
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         fused = self.device.type in ("cpu", "cuda")  # the whole step as one kernel
