@@ -22,7 +22,7 @@ import torch
 from ansnet.compatibility import lightning
 from ansnet.models import list_models
 from ansnet.training import run
-from ansnet.training.callbacks import Throughput
+from ansnet.training.callbacks import StepLog
 from ansnet.training.settings import DATASETS, Settings
 from measure import Call, Measurement, collector_off, make_parser, prepare, time_call
 from results import Work, place, show, write
@@ -62,6 +62,7 @@ def complete(options: argparse.Namespace, log_dir: str) -> Settings:
             "batch_size": options.batch_size,
             "augment": True,
             "max_epochs": 1 + options.rounds,
+            "channels_last": True,
             "precision": PRECISIONS[options.precision],
             "accelerator": options.device,
             "devices": 1,
@@ -94,13 +95,13 @@ def alternate(settings: Settings, step: Call, limit: int | float) -> Alternating
     classifier, data = run.make_classifier(settings), run.make_data(settings)
     with warnings.catch_warnings(), collector_off():
         run.silence_expected_messages()
-        trainer = run.make_trainer(settings)
+        trainer = data.trainer = run.make_trainer(settings)
         for logger in trainer.loggers:
             logger.log_hyperparams(run.describe_run(settings, classifier))
         # Neither validation nor what waits for it, the checkpoints and the lines on the terminal.
         trainer.limit_val_batches = 0
         trainer.limit_train_batches = limit
-        trainer.callbacks = [Throughput(), timer]  # type: ignore[attr-defined]
+        trainer.callbacks = [StepLog(), timer]  # type: ignore[attr-defined]
         trainer.fit(classifier, data.train_dataloader(), data.val_dataloader())
     return timer
 
@@ -115,13 +116,13 @@ def main() -> None:
     options = parser.parse_args()
     device = prepare(options)
     with TemporaryDirectory() as log_dir:
-        settings = complete(options, log_dir)
+        settings = run.complete_by_device(complete(options, log_dir))
         step = plain_step(settings, device, options.precision)
         timer = alternate(settings, step, options.steps or 1.0)
     shape = f"{timer.steps} steps of {options.batch_size}"
     measurements = [  # without the round that warmed up
-        Measurement("ansnet", "contiguous", timer.epochs[1:]),
-        Measurement("plain steps", "contiguous", timer.plain[1:]),
+        Measurement("ansnet", "channels_last", timer.epochs[1:]),
+        Measurement("plain steps", "channels_last", timer.plain[1:]),
     ]
     work = Work("epoch", options.model, shape, "epoch", options.precision)
     rows = work.rows(measurements, device)

@@ -11,10 +11,8 @@ is that of the rounds' own ratios, not of two medians.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import gc
 import os
-import platform
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +23,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from ansnet.training.memory import keep_freed_memory
 
 Call = Callable[[], object]
 
@@ -81,24 +81,12 @@ def make_parser(description: str | None, rounds: int) -> argparse.ArgumentParser
 
 def prepare(options: argparse.Namespace) -> torch.device:
     """Set the process up as the options say, the same for all contenders."""
-    keep_large_buffers()
+    keep_freed_memory()  # as train.py does
     os.environ["KINETO_LOG_LEVEL"] = "99"  # the profiler has news for its authors only
     torch.manual_seed(0)
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     return torch.device(options.device)
-
-
-def keep_large_buffers() -> None:
-    """Let glibc keep freed memory instead of asking the kernel for the same pages again.
-
-    It is the same setting that train.py uses.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        m_trim_threshold, m_mmap_max = -1, -4
-        libc = ctypes.CDLL(None)
-        libc.mallopt(m_mmap_max, 0)
-        libc.mallopt(m_trim_threshold, 2**31 - 1)
 
 
 def measure(contenders: Sequence[Contender], rounds: int, device: torch.device) -> list[Measurement]:

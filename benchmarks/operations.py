@@ -73,6 +73,28 @@ OPERATIONS = [
         lambda pool, x: F.max_pool2d(x, pool.kernel_size),
     ),
     Operation(
+        "relu_max_pool2d",
+        (nn.ReLU, nn.MaxPool2d),
+        lambda _, pool, x: ansnet.relu_max_pool2d(x, pool.kernel_size),
+        lambda _, pool, x: F.max_pool2d(F.relu(x), pool.kernel_size),
+    ),
+    Operation(
+        "batch_norm_relu2d",
+        (nn.BatchNorm2d, nn.ReLU),
+        lambda norm, _, x, w, b, mean, var: ansnet.batch_norm_relu2d(x, w, b, mean, var, training=True),
+        lambda norm, _, x, w, b, mean, var: F.relu(F.batch_norm(x, mean, var, w, b, training=True)),
+    ),
+    Operation(
+        "batch_norm_relu2d, pooled",
+        (nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d),
+        lambda norm, _, pool, x, w, b, mean, var: ansnet.batch_norm_relu2d(
+            x, w, b, mean, var, training=True, window_size=pool.kernel_size
+        ),
+        lambda norm, _, pool, x, w, b, mean, var: F.max_pool2d(
+            F.relu(F.batch_norm(x, mean, var, w, b, training=True)), pool.kernel_size
+        ),
+    ),
+    Operation(
         "reshape",
         (nn.Flatten,),
         lambda _, x: ansnet.reshape(x, len(x), -1),

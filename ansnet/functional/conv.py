@@ -59,6 +59,7 @@ from torch import Tensor
 from ansnet.functional import winograd
 from ansnet.functional.arguments import Size2, as_pair, cast_for_autocast
 from ansnet.functional.function import compilable, only_numbers
+from ansnet.functional.kernel import kernel
 
 Pair = tuple[int, int]
 
@@ -99,7 +100,7 @@ class Conv2d(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             grad_w = weight_gradient(x.conj(), grad_z, ctx.window_size, *hyperparameters)
         if ctx.needs_input_grad[2]:
-            grad_b = grad_z.sum((0, 2, 3))
+            grad_b = bias_gradient(grad_z)
         return grad_x, grad_w, grad_b, None, None, None, None
 
     @staticmethod
@@ -168,6 +169,12 @@ def weight_gradient(
     return grad_w.narrow(2, 0, K_h).narrow(3, 0, K_w).transpose(0, 1)
 
 
+@kernel
+def bias_gradient(grad_z: Tensor) -> Tensor:
+    """b̄[f] = Σ_n Σ_u Σ_v z̄[n,f,u,v], image by image."""
+    return grad_z.sum((2, 3)).sum(0)
+
+
 def weight_gradient_of_patches(
     x: Tensor, grad_z: Tensor, window_size: Pair, stride: Pair, padding: Pair, dilation: Pair
 ) -> Tensor:
@@ -206,7 +213,7 @@ def suits_winograd(
 def repays_transforms(x: Tensor, num_filters: int) -> bool:
     """Whether multiplications saved in a convolution of x outweigh the transforms, as measured."""
     C, M_h, M_w = x.shape[1:]
-    return min(C, num_filters) >= 128 and C * num_filters * M_h * M_w >= 2**22
+    return min(C, num_filters) >= 256 and C * num_filters * M_h * M_w >= 2**23
 
 
 def repays_transforms_of_gradient(x: Tensor, grad_z: Tensor) -> bool:

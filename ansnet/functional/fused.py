@@ -80,8 +80,13 @@ class BatchNormReLU2d(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         x, gamma, beta, mu, v, place = ctx.saved_tensors
         statistics = mu, v, grad_mu, grad_v
-        options = ctx.eps, ctx.window_size, ctx.channels_last
-        grads = gradients(x, gamma, beta, place, grad_z, *statistics, *options)
+        if place is not None and not ctx.channels_last:  # one code for both is the slower one there
+            height, width = x.shape[2:]
+            grad_z = to_place(grad_z, place, ctx.window_size, (height, width), False)
+            grads = gradients_of_rows(x, gamma, grad_z, *statistics, ctx.eps)
+        else:
+            options = ctx.eps, ctx.window_size, ctx.channels_last
+            grads = gradients(x, gamma, beta, place, grad_z, *statistics, *options)
         asked = zip(grads, ctx.needs_input_grad, strict=False)
         return *(grad if needed else None for grad, needed in asked), None, None
 
@@ -114,19 +119,34 @@ def gradients(
     channels_last: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The whole of the backward: x̄, γ̄, β̄."""
-    rows = channels_behind(x)
     if window_size is None or place is None:
-        y = affine(rows, gamma, beta, mu, v, eps)
-        grad_y = where_positive(y, channels_behind(grad_z))
+        y = affine(channels_behind(x), gamma, beta, mu, v, eps)
+        grad_y = channels_in_front(where_positive(y, channels_behind(grad_z)))
     else:
         height, width = x.shape[2:]
-        grad_y = channels_behind(to_place(grad_z, place, window_size, (height, width), channels_last))
-    grads = gradients_by_batch(rows, grad_y, grad_mu, grad_v, gamma, mu, v, eps)
-    grad_x, grad_gamma, grad_beta = grads
-    grad_x = channels_in_front(grad_x)
+        grad_y = to_place(grad_z, place, window_size, (height, width), channels_last)
+    grad_x, *others = gradients_of_rows(x, gamma, grad_y, mu, v, grad_mu, grad_v, eps)
     if channels_last:
         grad_x = grad_x.contiguous(memory_format=torch.channels_last)
-    return grad_x, grad_gamma, grad_beta
+    return grad_x, others[0], others[1]
+
+
+def gradients_of_rows(
+    x: Tensor,
+    gamma: Tensor | None,
+    grad_y: Tensor,
+    mu: Tensor,
+    v: Tensor,
+    grad_mu: Tensor,
+    grad_v: Tensor,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Batch normalisation's x̄, γ̄, β̄ for ȳ."""
+    rows, grad_rows = channels_behind(x), channels_behind(grad_y)
+    grad_x, grad_gamma, grad_beta = gradients_by_batch(
+        rows, grad_rows, grad_mu, grad_v, gamma, mu, v, eps
+    )
+    return channels_in_front(grad_x), grad_gamma, grad_beta
 
 
 def batch_norm_relu2d(

@@ -54,7 +54,7 @@ def test_its_rounding_in_float32() -> None:
 
 
 SETTINGS = [  # what decides the arrangement: C, F, image, window, and further hyperparameters
-    pytest.param(128, 128, (16, 16), 3, {"padding": 1}, id="Winograd, all three"),
+    pytest.param(256, 256, (12, 11), 3, {"padding": 1}, id="Winograd, all three"),
     pytest.param(64, 64, (5, 7), 3, {"padding": (1, 0)}, id="Winograd, weight gradient"),
     pytest.param(3, 8, (17, 16), 3, {"padding": 1}, id="patches"),
     pytest.param(
@@ -79,7 +79,7 @@ def test_every_arrangement_is_the_formula(
     w = torch.randn(filters, channels, *kernel, dtype=torch.float64)
     inputs = (x.requires_grad_(), w.requires_grad_())
     z, reference = conv2d(x, w, **options), F.conv2d(x, w, **options)
-    torch.testing.assert_close(z, reference, rtol=0, atol=1e-11)
+    torch.testing.assert_close(z, reference, rtol=0, atol=1e-10)
     assert z.is_contiguous(memory_format=memory_format)
     grad_z = torch.randn_like(z)
     for ours, theirs in zip(grad(z, inputs, grad_z), grad(reference, inputs, grad_z), strict=True):
