@@ -208,9 +208,9 @@ def time_ratio(ours: Measurement, natives: Sequence[Measurement]) -> Quartiles:
 
 
 def memory_ratio(ours: Measurement, natives: Sequence[Measurement]) -> float | None:
-    """Our memory divided by the least of the others'; None where that is unknown or nothing."""
-    least = min((native.memory or 0 for native in natives), default=0)
-    return ours.memory / least if ours.memory is not None and least else None
+    """Our memory divided by that of the fastest of the others; None where it is unknown or nothing."""
+    other = fastest(natives).memory
+    return ours.memory / other if ours.memory is not None and other else None
 
 
 def geometric_mean(ratios: Sequence[float]) -> float:

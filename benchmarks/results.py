@@ -35,9 +35,9 @@ class Row:
         name: of the operation or the model.
         passes: forward, forward+backward, step or epoch.
         provider: ansnet or torch, and how it is used.
-        against: the provider that the time ratio is to: the fastest of the others.
+        against: the provider that the ratios are to: the fastest of the others.
         time_ratio: ansnet's time divided by that provider's.
-        memory_ratio: ansnet's memory divided by the least that one of the others needs.
+        memory_ratio: ansnet's memory divided by that provider's.
     """
 
     benchmark: str

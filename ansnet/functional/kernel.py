@@ -32,6 +32,12 @@ from ansnet.functional.function import only_numbers
 
 Formula = TypeVar("Formula", bound=Callable[..., Any])
 
+# An intermediate result that is read more often than a few times is computed again each time, and not
+# written to memory first.
+ONE_PASS: dict[str, str | int | bool | Callable[..., Any]] = {
+    "realize_reads_threshold": 100,
+    "realize_opcount_threshold": 1000,
+}
 LEAST = 2**16  # elements of the largest tensor; below, a kernel would save less than its call costs
 
 
@@ -62,7 +68,7 @@ def detached(argument: Any) -> Any:
 
 @cache
 def compiled(formula: Callable[..., Any]) -> Callable[..., Any]:
-    return torch.compile(formula, dynamic=True)
+    return torch.compile(formula, dynamic=True, options=ONE_PASS)
 
 
 @cache

@@ -91,7 +91,9 @@ def weight_gradient(x: Tensor, grad_z: Tensor, padding: Pair) -> Tensor:
     A, _, G = transforms(cut.m, x.dtype)
     C, num_filters = x.shape[1], grad_z.shape[1]
     below, right = cut.rows * cut.m - cut.height, cut.columns * cut.m - cut.width
-    rows = F.pad(grad_z, (0, right, 0, below)).permute(0, 2, 3, 1)
+    rows = grad_z.permute(0, 2, 3, 1)
+    if below or right:
+        rows = F.pad(rows, (0, 0, 0, right, 0, below))
     total = x.new_zeros(len(A), C, num_filters)
     for images in cut.groups():
         V = cut.transformed_tiles(images)
@@ -145,8 +147,9 @@ class Tiling:
 
     def side_by_side(self, rows: Tensor) -> Tensor:
         """View images × height × width × F as m × m × images × rows × columns × F."""
-        shape = len(rows), self.rows, self.m, self.columns, self.m, rows.shape[-1]
-        return rows.view(shape).permute(2, 4, 0, 1, 3, 5)
+        tiles = rows.unflatten(2, (self.columns, self.m)).unflatten(1, (self.rows, self.m))
+        side_by_side: Tensor = tiles.permute(2, 4, 0, 1, 3, 5)
+        return side_by_side
 
 
 @cache

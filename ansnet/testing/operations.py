@@ -81,6 +81,20 @@ def max_pool2d_reference(input: Tensor, window_size: Any, ties: str = "all") -> 
     return F.max_pool2d(input, window_size)
 
 
+def relu_max_pool2d_samples() -> list[Sample]:
+    """Square and other windows, with and without left-over rows and columns, one image."""
+    return [
+        Sample(distinct(2, 3, 4, 6), 2),
+        Sample(distinct(2, 2, 5, 7), (2, 3)),
+        Sample(distinct(3, 5, 4), (1, 4)),
+    ]
+
+
+def relu_max_pool2d_reference(input: Tensor, window_size: Any) -> Tensor:
+    """PyTorch's ReLU and max-pooling."""
+    return F.max_pool2d(F.relu(input), window_size)
+
+
 def reshape_samples() -> list[Sample]:
     """Merged, split and unchanged axes, sizes given one by one, as a tuple, and as -1."""
     return [
@@ -132,6 +146,27 @@ def batch_norm_reference(
     if weight is None and bias is not None and not options.get("training"):
         weight = torch.ones_like(bias)
     return F.batch_norm(input, running_mean, running_var, weight, bias, **options)
+
+
+def batch_norm_relu2d_samples() -> list[Sample]:
+    """Those of batch normalisation, and pooled in training and evaluation."""
+    weight, bias = random(3), random(3)
+    mean, variance = random(3).detach(), random(3).detach().square() + 0.5
+    pooled = random(3, 3, 4, 5), weight, bias
+    return [
+        *batch_norm_samples(4, 3, 2, 3),
+        Sample(*pooled, training=True, window_size=2),
+        Sample(*pooled, mean, variance, training=True, window_size=(2, 3)),
+        Sample(*pooled, mean, variance, window_size=2),
+    ]
+
+
+def batch_norm_relu2d_reference(
+    input: Tensor, *arguments: Any, window_size: Any = None, **options: Any
+) -> Tensor:
+    """PyTorch's batch normalisation, ReLU and max-pooling."""
+    z = F.relu(batch_norm_reference(input, *arguments, **options))
+    return z if window_size is None else F.max_pool2d(z, window_size)
 
 
 def cross_entropy_samples() -> list[Sample]:
@@ -193,6 +228,24 @@ OPERATIONS = {
             batch_norm_reference,
             lambda: batch_norm_samples(4, 3, 2, 3),
             lambda: (modules.BatchNorm2d(3).double(), Sample(random(4, 3, 2, 3))),
+        ),
+        Operation(
+            functional.relu_max_pool2d,
+            relu_max_pool2d_reference,
+            relu_max_pool2d_samples,
+            lambda: (
+                modules.Sequence(modules.ReLU(), modules.MaxPool2d(2, ties="first")),
+                Sample(distinct(2, 3, 4, 6)),
+            ),
+        ),
+        Operation(
+            functional.batch_norm_relu2d,
+            batch_norm_relu2d_reference,
+            batch_norm_relu2d_samples,
+            lambda: (
+                modules.Sequence(modules.BatchNorm2d(3), modules.ReLU()).double(),
+                Sample(random(4, 3, 2, 3)),
+            ),
         ),
         Operation(
             functional.cross_entropy,

@@ -39,9 +39,9 @@ def test_time_ratio_is_that_of_the_rounds_and_to_the_fastest() -> None:
     assert time_ratio(measurement(8, 4, 6), [slow, fast]) == (1.75, 2, 5)
 
 
-def test_memory_ratio_is_to_the_least_and_unknown_beside_nothing() -> None:
-    little, much = measurement(1, memory=10), measurement(1, memory=40)
-    assert memory_ratio(measurement(1, memory=20), [much, little]) == 2
+def test_memory_ratio_is_to_the_fastest_and_unknown_beside_nothing() -> None:
+    little, fast = measurement(2, memory=5), measurement(1, memory=10)
+    assert memory_ratio(measurement(1, memory=20), [little, fast]) == 2
     assert memory_ratio(measurement(1, memory=20), [measurement(1, memory=0)]) is None
     assert memory_ratio(measurement(1), [measurement(1)]) is None
 

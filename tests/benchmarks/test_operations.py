@@ -42,6 +42,8 @@ def test_each_operation_and_shape_is_found_once() -> None:
         ("relu", "8×4×32×32 → 8×4×32×32"),
         ("relu", "8×4×16×16 → 8×4×16×16"),
         ("max_pool2d", "8×4×32×32 → 8×4×16×16"),
+        ("relu_max_pool2d", "8×4×32×32 → 8×4×16×16"),
+        ("batch_norm_relu2d", "8×4×32×32 → 8×4×32×32"),
         ("reshape", "8×4×16×16 → 8×1024"),
         ("linear", "8×1024 → 8×10 + bias"),
         ("cross_entropy", "8×10 → scalar"),

@@ -70,6 +70,16 @@ def test_batch_norm2d(capability: CapabilityTest) -> None:
     assert_holds(capability)
 
 
+@capabilities_of("relu_max_pool2d")
+def test_relu_max_pool2d(capability: CapabilityTest) -> None:
+    assert_holds(capability)
+
+
+@capabilities_of("batch_norm_relu2d")
+def test_batch_norm_relu2d(capability: CapabilityTest) -> None:
+    assert_holds(capability)
+
+
 @capabilities_of("cross_entropy")
 def test_cross_entropy(capability: CapabilityTest) -> None:
     assert_holds(capability)

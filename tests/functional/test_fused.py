@@ -12,7 +12,7 @@ from torch.autograd import forward_ad, grad, gradcheck, gradgradcheck
 from ansnet.functional import batch_norm2d, batch_norm_relu2d, max_pool2d, relu, relu_max_pool2d
 from ansnet.testing.operations import distinct
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script")  # forward mode's first use
+pytestmark = pytest.mark.filterwarnings("ignore")  # PyTorch's own, of forward mode and compilation
 
 SHAPES = [(4, 3, 6, 6), (2, 5, 7, 5), (1, 2, 2, 3), (3, 1, 16, 17)]
 WINDOWS = [None, 2, (1, 2), (2, 1)]
