@@ -95,12 +95,13 @@ class Conv2d(torch.autograd.Function):
         x, w = ctx.saved_tensors
         hyperparameters = ctx.stride, ctx.padding, ctx.dilation, ctx.groups
         grad_x = grad_w = grad_b = None
-        if ctx.needs_input_grad[0]:
-            grad_x = input_gradient(grad_z, w.conj(), ctx.image_size, *hyperparameters)
+        # x̄ last, so that it need not be kept beside what w̄ takes
         if ctx.needs_input_grad[1]:
             grad_w = weight_gradient(x.conj(), grad_z, ctx.window_size, *hyperparameters)
         if ctx.needs_input_grad[2]:
             grad_b = bias_gradient(grad_z)
+        if ctx.needs_input_grad[0]:
+            grad_x = input_gradient(grad_z, w.conj(), ctx.image_size, *hyperparameters)
         return grad_x, grad_w, grad_b, None, None, None, None
 
     @staticmethod

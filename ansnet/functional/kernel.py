@@ -19,6 +19,7 @@ time it meets a large tensor: a second or two, a tenth of that when an earlier p
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Callable
 from functools import cache, wraps
@@ -78,7 +79,7 @@ def can_generate(device: str) -> bool:
     Warns:
         NoKernelWarning: there is a compiler, but it failed; on a CPU without one, nothing is said.
     """
-    if device not in ("cpu", "cuda") or (device == "cpu" and not compiler()):
+    if device not in ("cpu", "cuda") or (device == "cpu" and not finds_compiler()):
         return False
     try:
         with warnings.catch_warnings():
@@ -96,6 +97,7 @@ def can_generate(device: str) -> bool:
     return True
 
 
-def compiler() -> str | None:
-    """The C++ compiler that `torch.compile` uses for a CPU."""
-    return which(os.environ.get("CXX", "g++"))
+def finds_compiler() -> bool:
+    """Whether there is the C++ compiler with which `torch.compile` generates code for a CPU."""
+    default = "clang++" if sys.platform == "darwin" else "g++"
+    return which(os.environ.get("CXX", default)) is not None

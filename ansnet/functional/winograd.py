@@ -120,26 +120,28 @@ class Tiling:
         self.m = m = 4 if min(self.height, self.width) > 2 else 2
         self.rows, self.columns = ceil(self.height / m), ceil(self.width / m)
         below, right = P_h + self.rows * m - self.height, P_w + self.columns * m - self.width
-        self.padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, P_w, right, P_h, below))
+        self.x = x.permute(0, 2, 3, 1)
+        self.border = 0, 0, P_w, right, P_h, below
         self.buffers: dict[str, Tensor] = {}
 
     def groups(self) -> list[slice]:
         """The images, a few at a time."""
         size = max(1, TILES // (self.rows * self.columns))
-        return [slice(start, start + size) for start in range(0, len(self.padded), size)]
+        return [slice(start, start + size) for start in range(0, len(self.x), size)]
 
     def memory(self, name: str, *shape: int) -> Tensor:
         """A tensor of that shape, in the place of the former one of that name."""
         size = prod(shape)
         if name not in self.buffers:
-            self.buffers[name] = self.padded.new_empty(size)
+            self.buffers[name] = self.x.new_empty(size)
         return self.buffers[name][:size].view(shape)
 
     def transformed_tiles(self, images: slice) -> Tensor:
         """V, n² × tiles × C."""
-        _, B, _ = transforms(self.m, self.padded.dtype)
+        _, B, _ = transforms(self.m, self.x.dtype)
         n = self.m + WINDOW - 1
-        tiles = self.padded[images].unfold(1, n, self.m).unfold(2, n, self.m).permute(4, 5, 0, 1, 2, 3)
+        padded = F.pad(self.x[images], self.border)
+        tiles = padded.unfold(1, n, self.m).unfold(2, n, self.m).permute(4, 5, 0, 1, 2, 3)
         together = self.memory("tiles", *tiles.shape).copy_(tiles)
         V = self.memory("V", n * n, tiles[0, 0, ..., 0].numel(), tiles.shape[-1])
         torch.mm(B, together.view(n * n, -1), out=V.flatten(1))

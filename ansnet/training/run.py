@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import platform
-import shutil
-import sys
 import warnings
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -21,6 +19,7 @@ from torch import nn
 
 from ansnet.compatibility import lightning, torchvision
 from ansnet.data import CIFAR10DataModule, ImageDataModule, Shapes10DataModule
+from ansnet.functional.kernel import finds_compiler
 from ansnet.models import create_model, torch_twin
 from ansnet.training.callbacks import SmoothedProgress, StepLog, readable_duration
 from ansnet.training.classifier import ImageClassifier
@@ -151,12 +150,6 @@ def default_compilation(device: str, dataset: str) -> str:
         return "network"
     # A run on shapes10 is over before generated code has paid for its generation.
     return "operations" if device == "cpu" and dataset == "cifar10" and finds_compiler() else "none"
-
-
-def finds_compiler() -> bool:
-    """Whether there is the C++ compiler with which torch.compile generates code for a CPU."""
-    default = "clang++" if sys.platform == "darwin" else "g++"
-    return shutil.which(os.environ.get("CXX", default)) is not None
 
 
 def device_type(settings: Settings) -> str:
