@@ -102,7 +102,7 @@ def test_the_arrangements_tested_are_those_chosen(monkeypatch: pytest.MonkeyPatc
         note(winograd, name)
     note(conv, "weight_gradient_of_patches")
     expected = {
-        "Winograd, all three": ["convolve", "input_gradient", "convolve", "weight_gradient"],
+        "Winograd, all three": ["convolve", "weight_gradient", "input_gradient", "convolve"],
         "Winograd, weight gradient": ["weight_gradient"],
         "patches": ["weight_gradient_of_patches"],
         "patches, all": ["weight_gradient_of_patches"],
