@@ -272,6 +272,8 @@ def introduction(settings: Settings, record: dict[str, Any], trainer: lightning.
 
 def silence_expected_messages() -> None:
     """Silence what the user can do nothing about, and what the introduction says better."""
+    # torch for CUDA, on a machine without a GPU, when it looks for the C++ compiler
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     # A resumed run is recorded in a folder of its own.
     warnings.filterwarnings("ignore", "The dirpath has changed from.*")
