@@ -262,7 +262,7 @@ def max_pool2d(input: Tensor, window_size: Size2, ties: Ties = "all") -> Tensor:
 
 
 def relu_max_pool2d(input: Tensor, window_size: Size2) -> Tensor:
-    """``max_pool2d(relu(input), window_size, ties="first")`` in one, in a tenth of the memory.
+    """``max_pool2d(relu(input), window_size, ties="first")`` as one, keeping a byte for each maximum.
 
     Args:
         input, window_size: as `max_pool2d`.
