@@ -39,6 +39,7 @@ from ansnet.functional.normalization import (
     channels_in_front,
     checked_batch_norm,
     gradients_by_batch,
+    gradients_of_parameters,
     normalised_by_batch,
 )
 from ansnet.functional.pooling import (
@@ -79,16 +80,26 @@ class BatchNormReLU2d(torch.autograd.Function):
         ctx: Any, grad_z: Tensor, grad_mu: Tensor, grad_v: Tensor, _: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         x, gamma, beta, mu, v, place = ctx.saved_tensors
-        statistics = mu, v, grad_mu, grad_v
-        if place is not None and not ctx.channels_last:  # one code for both is the slower one there
-            height, width = x.shape[2:]
-            grad_z = to_place(grad_z, place, ctx.window_size, (height, width), False)
-            grads = gradients_of_rows(x, gamma, grad_z, *statistics, ctx.eps)
-        else:
-            options = ctx.eps, ctx.window_size, ctx.channels_last
-            grads = gradients(x, gamma, beta, place, grad_z, *statistics, *options)
-        asked = zip(grads, ctx.needs_input_grad, strict=False)
-        return *(grad if needed else None for grad, needed in asked), None, None
+        needs_grad_x, needs_grad_gamma, needs_grad_beta, *_ = ctx.needs_input_grad
+        forward = x, gamma, beta, place, grad_z, mu, v
+        options = ctx.eps, ctx.window_size, ctx.channels_last
+        if not needs_grad_x:
+            rows, grad_rows = channels_behind(x), channels_behind(gradient_of_y(*forward, *options))
+            asked = needs_grad_gamma, needs_grad_beta
+            return None, *gradients_of_parameters(rows, grad_rows, mu, v, ctx.eps, *asked), None, None
+        if place is None or ctx.channels_last:
+            grads = gradients(*forward, grad_mu, grad_v, *options)
+        else:  # one code for both is the slower one in contiguous memory
+            grad_y = gradient_of_y(*forward, *options)
+            grads = gradients_of_rows(x, gamma, grad_y, mu, v, grad_mu, grad_v, ctx.eps)
+        grad_x, grad_gamma, grad_beta = grads
+        return (
+            grad_x,
+            grad_gamma if needs_grad_gamma else None,
+            grad_beta if needs_grad_beta else None,
+            None,
+            None,
+        )
 
 
 @kernel
@@ -119,16 +130,31 @@ def gradients(
     channels_last: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The whole of the backward: x̄, γ̄, β̄."""
-    if window_size is None or place is None:
-        y = affine(channels_behind(x), gamma, beta, mu, v, eps)
-        grad_y = channels_in_front(where_positive(y, channels_behind(grad_z)))
-    else:
-        height, width = x.shape[2:]
-        grad_y = to_place(grad_z, place, window_size, (height, width), channels_last)
+    grad_y = gradient_of_y(x, gamma, beta, place, grad_z, mu, v, eps, window_size, channels_last)
     grad_x, *others = gradients_of_rows(x, gamma, grad_y, mu, v, grad_mu, grad_v, eps)
     if channels_last:
         grad_x = grad_x.contiguous(memory_format=torch.channels_last)
     return grad_x, others[0], others[1]
+
+
+def gradient_of_y(
+    x: Tensor,
+    gamma: Tensor | None,
+    beta: Tensor | None,
+    place: Tensor | None,
+    grad_z: Tensor,
+    mu: Tensor,
+    v: Tensor,
+    eps: float,
+    window_size: Pair | None,
+    channels_last: bool,
+) -> Tensor:
+    """ȳ, by ReLU's formula or by pooling's."""
+    if window_size is None or place is None:
+        y = affine(channels_behind(x), gamma, beta, mu, v, eps)
+        return channels_in_front(where_positive(y, channels_behind(grad_z)))
+    height, width = x.shape[2:]
+    return to_place(grad_z, place, window_size, (height, width), channels_last)
 
 
 def gradients_of_rows(

@@ -124,11 +124,10 @@ class BatchNorm1d(torch.autograd.Function):
                 grad_gamma if needs_grad_gamma else None,
                 grad_beta if needs_grad_beta else None,
             )
-        rows, grad_z = row_axes(grad_z), at_least_float32(grad_z)
+        scaled = at_least_float32(grad_z) * scale(gamma, v, ctx.eps) if needs_grad_x else None
         return (
-            as_dtype(grad_z * scale(gamma, v, ctx.eps), ctx.dtype) if needs_grad_x else None,
-            (grad_z * x_hat(x, mu, v, ctx.eps)).sum(rows) if needs_grad_gamma else None,
-            grad_z.sum(rows) if needs_grad_beta else None,
+            None if scaled is None else as_dtype(scaled, ctx.dtype),
+            *gradients_of_parameters(x, grad_z, mu, v, ctx.eps, needs_grad_gamma, needs_grad_beta),
         )
 
     @staticmethod
@@ -261,6 +260,17 @@ def gradients_by_batch(
     through_statistics = torch.addcmul(whole_grad_mu / N, centred, 2 * whole_grad_v / N)
     grad_x = torch.addcmul(through_statistics, gamma_r, grad_z)
     return as_dtype(grad_x, x.dtype), grad_gamma, grad_beta
+
+
+def gradients_of_parameters(
+    x: Tensor, grad_z: Tensor, mu: Tensor, v: Tensor, eps: float, gamma: bool, beta: bool
+) -> tuple[Tensor | None, Tensor | None]:
+    """γ̄ and β̄, each if it is asked for."""
+    grad_z = at_least_float32(grad_z)
+    return (
+        (grad_z * x_hat(x, mu, v, eps)).sum(row_axes(grad_z)) if gamma else None,
+        grad_z.sum(row_axes(grad_z)) if beta else None,
+    )
 
 
 def statistics(x: Tensor) -> tuple[Tensor, Tensor]:

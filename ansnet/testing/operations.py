@@ -152,7 +152,7 @@ def batch_norm_relu2d_samples() -> list[Sample]:
     """Those of batch normalisation, and pooled in training and evaluation."""
     weight, bias = random(3), random(3)
     mean, variance = random(3).detach(), random(3).detach().square() + 0.5
-    pooled = random(3, 3, 4, 5), weight, bias
+    pooled = random(4, 3, 4, 5), weight, bias
     return [
         *batch_norm_samples(4, 3, 2, 3),
         Sample(*pooled, training=True, window_size=2),
