@@ -21,10 +21,11 @@ import torch
 
 from ansnet.compatibility import lightning
 from ansnet.models import list_models
+from ansnet.testing.conduct import collector_off
 from ansnet.training import run
 from ansnet.training.callbacks import StepLog
 from ansnet.training.settings import DATASETS, Settings
-from measure import Call, Measurement, collector_off, make_parser, prepare, time_call
+from measure import Call, Measurement, make_parser, prepare, time_call
 from results import Work, place, show, write
 from training_step import make_step
 

@@ -11,10 +11,8 @@ is that of the rounds' own ratios, not of two medians.
 from __future__ import annotations
 
 import argparse
-import gc
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import exp, log
 from pathlib import Path
@@ -24,6 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ansnet.testing.conduct import collector_off
 from ansnet.training.memory import keep_freed_memory
 
 Call = Callable[[], object]
@@ -111,16 +110,6 @@ def measure(contenders: Sequence[Contender], rounds: int, device: torch.device) 
             )
             for contender, its_seconds in zip(contenders, seconds, strict=True)
         ]
-
-
-@contextmanager
-def collector_off() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def alternate(calls: Sequence[Call], rounds: int, device: torch.device) -> list[list[float]]:

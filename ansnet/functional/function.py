@@ -44,15 +44,19 @@ def only_numbers(*tensors: torch.Tensor) -> bool:
     Not so where autograd records (second derivatives), under a transformation of `torch.func`, in a
     compiler's trace, or for tensors of another kind, such as an export's.
     """
-    watched = torch.is_grad_enabled() or torch.compiler.is_compiling()
-    if watched or torch._C._are_functorch_transforms_active():
+    if torch.is_grad_enabled() or is_transformed():
         return False
     return all(type(tensor) in (torch.Tensor, torch.nn.Parameter) for tensor in tensors)
 
 
+def is_transformed() -> bool:
+    """Whether this runs in a compiler's trace or under a transformation of `torch.func`."""
+    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+
+
 def first_derivative_only(*tensors: torch.Tensor | None) -> bool:
     """Whether no transformation but autograd's is under way, and no tensor has a tangent."""
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+    if is_transformed():
         return False
     given = (tensor for tensor in tensors if tensor is not None)
     return all(forward_ad.unpack_dual(tensor).tangent is None for tensor in given)

@@ -33,13 +33,14 @@ from ansnet.functional.arguments import Size2
 from ansnet.functional.function import first_derivative_only
 from ansnet.functional.kernel import kernel
 from ansnet.functional.normalization import (
+    BatchNorm1d,
     affine,
     apply_batch_norm2d,
+    asked_for,
     channels_behind,
     channels_in_front,
     checked_batch_norm,
     gradients_by_batch,
-    gradients_of_parameters,
     normalised_by_batch,
 )
 from ansnet.functional.pooling import (
@@ -70,7 +71,7 @@ class BatchNormReLU2d(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
         x, gamma, beta, ctx.eps, ctx.window_size = inputs
         _, mu, v, place = output
-        ctx.channels_last = is_channels_last(x)
+        ctx.training, ctx.dtype, ctx.channels_last = True, x.dtype, is_channels_last(x)
         if place is not None:
             ctx.mark_non_differentiable(place)
         ctx.save_for_backward(x, gamma, beta, mu, v, place)
@@ -80,26 +81,17 @@ class BatchNormReLU2d(torch.autograd.Function):
         ctx: Any, grad_z: Tensor, grad_mu: Tensor, grad_v: Tensor, _: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         x, gamma, beta, mu, v, place = ctx.saved_tensors
-        needs_grad_x, needs_grad_gamma, needs_grad_beta, *_ = ctx.needs_input_grad
-        forward = x, gamma, beta, place, grad_z, mu, v
+        inputs = x, gamma, beta, place, grad_z, mu, v
         options = ctx.eps, ctx.window_size, ctx.channels_last
-        if not needs_grad_x:
-            rows, grad_rows = channels_behind(x), channels_behind(gradient_of_y(*forward, *options))
-            asked = needs_grad_gamma, needs_grad_beta
-            return None, *gradients_of_parameters(rows, grad_rows, mu, v, ctx.eps, *asked), None, None
-        if place is None or ctx.channels_last:
-            grads = gradients(*forward, grad_mu, grad_v, *options)
-        else:  # one code for both is the slower one in contiguous memory
-            grad_y = gradient_of_y(*forward, *options)
-            grads = gradients_of_rows(x, gamma, grad_y, mu, v, grad_mu, grad_v, ctx.eps)
-        grad_x, grad_gamma, grad_beta = grads
-        return (
-            grad_x,
-            grad_gamma if needs_grad_gamma else None,
-            grad_beta if needs_grad_beta else None,
-            None,
-            None,
-        )
+        grads: tuple[Tensor | None, ...]
+        if ctx.needs_input_grad[0] and (place is None or ctx.channels_last):
+            grads = asked_for(ctx, gradients(*inputs, grad_mu, grad_v, *options))
+        else:  # in contiguous memory one code for both, pooling's and this, is the slower one
+            grad_rows = channels_behind(gradient_of_y(*inputs, *options))
+            rows, statistics = channels_behind(x), (grad_mu, grad_v)
+            grad_x, *others = BatchNorm1d.gradients(ctx, rows, gamma, mu, v, grad_rows, *statistics)
+            grads = channels_in_front(grad_x), *others
+        return *grads, None, None
 
 
 @kernel
@@ -131,10 +123,13 @@ def gradients(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The whole of the backward: x̄, γ̄, β̄."""
     grad_y = gradient_of_y(x, gamma, beta, place, grad_z, mu, v, eps, window_size, channels_last)
-    grad_x, *others = gradients_of_rows(x, gamma, grad_y, mu, v, grad_mu, grad_v, eps)
+    rows, grad_rows = channels_behind(x), channels_behind(grad_y)
+    grads = gradients_by_batch(rows, grad_rows, grad_mu, grad_v, gamma, mu, v, eps)
+    grad_x, grad_gamma, grad_beta = grads
+    grad_x = channels_in_front(grad_x)
     if channels_last:
         grad_x = grad_x.contiguous(memory_format=torch.channels_last)
-    return grad_x, others[0], others[1]
+    return grad_x, grad_gamma, grad_beta
 
 
 def gradient_of_y(
@@ -155,24 +150,6 @@ def gradient_of_y(
         return channels_in_front(where_positive(y, channels_behind(grad_z)))
     height, width = x.shape[2:]
     return to_place(grad_z, place, window_size, (height, width), channels_last)
-
-
-def gradients_of_rows(
-    x: Tensor,
-    gamma: Tensor | None,
-    grad_y: Tensor,
-    mu: Tensor,
-    v: Tensor,
-    grad_mu: Tensor,
-    grad_v: Tensor,
-    eps: float,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Batch normalisation's x̄, γ̄, β̄ for ȳ."""
-    rows, grad_rows = channels_behind(x), channels_behind(grad_y)
-    grad_x, grad_gamma, grad_beta = gradients_by_batch(
-        rows, grad_rows, grad_mu, grad_v, gamma, mu, v, eps
-    )
-    return channels_in_front(grad_x), grad_gamma, grad_beta
 
 
 def batch_norm_relu2d(

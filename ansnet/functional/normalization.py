@@ -116,14 +116,7 @@ class BatchNorm1d(torch.autograd.Function):
         grad_z, grad_mu, grad_v = grads
         needs_grad_x, needs_grad_gamma, needs_grad_beta, *_ = ctx.needs_input_grad
         if ctx.training and needs_grad_x:
-            grad_x, grad_gamma, grad_beta = gradients_by_batch(
-                x, grad_z, grad_mu, grad_v, gamma, mu, v, ctx.eps
-            )
-            return (
-                grad_x,
-                grad_gamma if needs_grad_gamma else None,
-                grad_beta if needs_grad_beta else None,
-            )
+            return asked_for(ctx, gradients_by_batch(x, grad_z, grad_mu, grad_v, gamma, mu, v, ctx.eps))
         scaled = at_least_float32(grad_z) * scale(gamma, v, ctx.eps) if needs_grad_x else None
         return (
             None if scaled is None else as_dtype(scaled, ctx.dtype),
@@ -260,6 +253,16 @@ def gradients_by_batch(
     through_statistics = torch.addcmul(whole_grad_mu / N, centred, 2 * whole_grad_v / N)
     grad_x = torch.addcmul(through_statistics, gamma_r, grad_z)
     return as_dtype(grad_x, x.dtype), grad_gamma, grad_beta
+
+
+def asked_for(
+    ctx: Any, grads: tuple[Tensor, Tensor, Tensor]
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """x̄, γ̄, β̄, each if its input requires it."""
+    grad_x, grad_gamma, grad_beta = (
+        grad if needed else None for grad, needed in zip(grads, ctx.needs_input_grad, strict=False)
+    )
+    return grad_x, grad_gamma, grad_beta
 
 
 def gradients_of_parameters(

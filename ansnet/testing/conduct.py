@@ -148,7 +148,7 @@ class Allocations(TorchDispatchMode):
 def saved_tensors_freed(case: Case) -> None:
     """After a backward nothing lives on but the output, and without it nothing: no reference cycle."""
     sample = case.sample.map(torch.clone)
-    with _collector_off():
+    with collector_off():
         with Allocations() as allocations:
             outputs = call(case.function, sample)
         if sample.differentiable:
@@ -174,7 +174,7 @@ def no_memory_growth(case: Case) -> None:
 
 
 @contextmanager
-def _collector_off() -> Iterator[None]:
+def collector_off() -> Iterator[None]:
     """Python's cyclic garbage collector rests, so that a cycle stays where it is."""
     gc.collect()
     gc.disable()

@@ -93,20 +93,24 @@ def test_transformations_get_the_operations_one_by_one(window: int | None) -> No
     x, (gamma, beta) = distinct(2, 3, 4, 4), parameters(3)
     gamma, beta = gamma.detach(), beta.detach()
     tangent = torch.randn_like(x)
-    for ours, theirs in [(fused(window), plain(window))]:
-        pairs = [torch.func.jvp(lambda x: f(x, gamma, beta, training=True), (x,), (tangent,))  # noqa: B023
-                 for f in (ours, theirs)]  # fmt: skip
-        torch.testing.assert_close(*pairs)
-        many = torch.randn(5, *x.shape, dtype=x.dtype)
-        batches = [torch.vmap(lambda x: f(x, gamma, beta, training=True))(many)  # noqa: B023
-                   for f in (ours, theirs)]  # fmt: skip
-        torch.testing.assert_close(*batches)
-        with forward_ad.dual_level():
-            dual = forward_ad.make_dual(x, tangent)
-            z = ours(dual, gamma, beta, training=True)
-            torch.testing.assert_close(forward_ad.unpack_dual(z).tangent, pairs[1][1])
-        compiled = torch.compile(ours, backend="aot_eager", fullgraph=True)
-        torch.testing.assert_close(compiled(x, gamma, beta, training=True), pairs[1][0])
+    results = []
+    many = torch.randn(5, *x.shape, dtype=x.dtype)
+    for function in (fused(window), plain(window)):
+
+        def of_images(x: Tensor, function: Callable[..., Tensor] = function) -> Tensor:
+            return function(x, gamma, beta, training=True)
+
+        results.append(
+            (torch.func.jvp(of_images, (x,), (tangent,)), torch.vmap(of_images)(many), of_images)
+        )
+    (ours, our_batch, of_images), (theirs, their_batch, _) = results
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(our_batch, their_batch)
+    with forward_ad.dual_level():
+        z = of_images(forward_ad.make_dual(x, tangent))
+        torch.testing.assert_close(forward_ad.unpack_dual(z).tangent, theirs[1])
+    compiled = torch.compile(of_images, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x), theirs[0])
 
 
 def test_what_is_kept_for_the_backward() -> None:
