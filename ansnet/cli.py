@@ -11,10 +11,16 @@ import sys
 from argparse import Action
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
-from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from jsonargparse.typing import (
+    ClosedUnitInterval,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
 
 from ansnet.training import settings as known
 from ansnet.training.settings import Settings, SettingsError
@@ -24,6 +30,7 @@ EXPECTED = {
     "NonNegativeInt": "a whole number, 0 or above",
     "PositiveFloat": "a number above 0",
     "NonNegativeFloat": "a number, 0 or above",
+    "ClosedUnitInterval": "a number from 0 to 1",
 }
 
 
@@ -98,20 +105,36 @@ def make_parser() -> OneLineParser:
         f"(otherwise ${known.DATA_DIR_VARIABLE}, otherwise data)",
     )
     data.add_argument("--mirror", help="URL to download cifar-10-python.tar.gz from")
+    add_switch(data, "augment", "flip and crop the training images at random")
     data.add_argument(
-        "--augment",
-        action=ActionYesNo(yes_prefix="", no_prefix="no-"),
-        default=None,
-        help="flip and crop the training images at random",
+        "--flip", choices=known.FLIPS, help="flip an image by chance, or in every second epoch"
+    )
+    data.add_argument("--border", choices=known.BORDERS, help="what a crop takes beyond the image")
+    data.add_argument(
+        "--cutout", type=NonNegativeInt, help="side of the square painted over, in pixels; 0 for none"
     )
 
     training = parser.add_argument_group("training")
     training.add_argument("--max-epochs", type=PositiveInt, help="epochs to train")
     training.add_argument("--batch-size", type=PositiveInt, help="images a step and device")
-    training.add_argument("--optimizer", choices=known.OPTIMIZERS, help="Adam, or SGD with momentum")
-    training.add_argument("--lr", type=PositiveFloat, help="learning rate")
-    training.add_argument("--momentum", type=NonNegativeFloat, help="of sgd")
-    training.add_argument("--weight-decay", type=NonNegativeFloat, help="L2 penalty")
+    training.add_argument(
+        "--optimizer", choices=known.OPTIMIZERS, help="adamw's and muon's weight decay is decoupled"
+    )
+    training.add_argument("--lr", type=PositiveFloat, help="learning rate, at its highest")
+    training.add_argument("--schedule", choices=known.SCHEDULES, help="how it falls to 0, step by step")
+    training.add_argument(
+        "--warmup", type=ClosedUnitInterval, help="share of the training in which it rises before"
+    )
+    training.add_argument("--momentum", type=NonNegativeFloat, help="of sgd and muon")
+    add_switch(training, "nesterov", "Nesterov's momentum, for sgd")
+    training.add_argument("--weight-decay", type=NonNegativeFloat, help="pull of the weights towards 0")
+    add_switch(training, "decay-biases", "biases and normalisations decay as well")
+    training.add_argument(
+        "--label-smoothing", type=ClosedUnitInterval, help="share of the target for all classes"
+    )
+    add_switch(
+        training, "test-time-flip", "at the end, validate also by images and their mirror images"
+    )
     training.add_argument("--seed", type=NonNegativeInt, default=0, help="same seed, same run")
     training.add_argument("--resume", metavar="CHECKPOINT", help="go on from a checkpoint")
 
@@ -128,11 +151,11 @@ def make_parser() -> OneLineParser:
         choices=known.PRECISIONS,
         help="bits of the numbers; by default bf16-mixed on CUDA, elsewhere 32-true",
     )
-    machine.add_argument(
-        "--channels-last",
-        action=ActionYesNo(yes_prefix="", no_prefix="no-"),
+    add_switch(
+        machine,
+        "channels-last",
+        "keep images and weights in memory with the channels of a pixel side by side",
         default=True,
-        help="keep images and weights in memory with the channels of a pixel side by side",
     )
     machine.add_argument(
         "--compile",
@@ -142,6 +165,12 @@ def make_parser() -> OneLineParser:
     )
     machine.add_argument("--log-dir", default="lightning_logs", help="where the run is recorded")
     return parser
+
+
+def add_switch(group: Any, name: str, explanation: str, default: bool | None = None) -> None:
+    """Add ``--name`` and ``--no-name``."""
+    action = ActionYesNo(yes_prefix="", no_prefix="no-")
+    group.add_argument(f"--{name}", action=action, default=default, help=explanation)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -163,7 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from ansnet.training.run import train
 
     try:
-        result = train(settings)
+        outcome = train(settings)
     except (DataError, NotationError, SettingsError, UnknownModelError) as error:
         parser.error(str(error))
-    lightning.utilities.rank_zero_only(print)(result)
+    lightning.utilities.rank_zero_only(print)(outcome)

@@ -83,7 +83,7 @@ def plain_step(settings: Settings, device: torch.device, precision: str) -> Call
     return make_step(
         classifier.network,
         classifier.criterion,
-        classifier.configure_optimizers(),
+        classifier.make_optimizer(),
         images.to(device),
         targets.to(device),
         precision,

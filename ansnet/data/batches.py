@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ansnet.data.augmentation import Normalisation, augment, draw_augmentation
+from ansnet.data.augmentation import Augmentation, Normalisation, augment, draw
 
 
 class Images(NamedTuple):
@@ -76,8 +76,9 @@ class Batches:
         images: on the device that the network is on.
         order: of the images.
         batch_size: images a batch; the last one has what is left.
-        augmentation_seed: of random flips and crops, drawn anew for each image, epoch and process;
-            None leaves the images as they are.
+        augmentation: what is changed at random, drawn anew for each image, epoch and process; None
+            leaves the images as they are.
+        seed: of what is drawn.
         channels_last: lay the batches out in ``torch.channels_last`` memory.
 
     Yields:
@@ -89,14 +90,16 @@ class Batches:
         images: Images,
         order: Order,
         batch_size: int,
-        augmentation_seed: int | None = None,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
         channels_last: bool = False,
     ) -> None:
         self.images = images
         # the names of DataLoader's attributes, at which Lightning finds what has a `set_epoch`
         self.sampler, self.batch_sampler = order, None
         self.batch_size = batch_size
-        self.augmentation_seed = augmentation_seed
+        self.augmentation = augmentation
+        self.seed = seed
         self.channels_last = channels_last
         _, H, W, _ = images.pixels.shape
         self.normalisation = Normalisation(H, W, images.pixels.device)
@@ -106,17 +109,27 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         pixels, targets = self.images
-        order = self.sampler
+        order, augmentation = self.sampler, self.augmentation
         indices = order.indices().to(pixels.device)
-        if self.augmentation_seed is not None:
-            draws = seeded(self.augmentation_seed, order.epoch, 1 + order.rank, pixels.device)
+        if augmentation is not None:
+            draws = seeded(self.seed, order.epoch, 1 + order.rank, pixels.device)
+            flipped = self.flipped_in(order.epoch) if augmentation.flip == "alternating" else None
         order.epoch += 1
         for batch in indices.split(self.batch_size):
             images = pixels.index_select(0, batch)
-            if self.augmentation_seed is not None:
-                images = augment(images, *draw_augmentation(len(batch), draws))
+            if augmentation is not None:
+                drawn = draw(images.shape, augmentation, draws)
+                if flipped is not None:
+                    drawn = drawn._replace(flip=flipped[batch])
+                images = augment(images, augmentation, drawn)
             images = self.normalisation(images).permute(0, 3, 1, 2)
             yield images if self.channels_last else images.contiguous(), targets[batch]
+
+    def flipped_in(self, epoch: int) -> Tensor:
+        """Which images an epoch flips if they alternate, whichever process takes them."""
+        targets = self.images.targets
+        first = torch.randint(2, targets.shape, generator=seeded(self.seed, 0, 0)).to(targets.device)
+        return (first + epoch) % 2 == 1
 
 
 def seeded(seed: int, epoch: int, purpose: int, device: torch.device | str = "cpu") -> torch.Generator:

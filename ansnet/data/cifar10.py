@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from ansnet.compatibility import torchvision
+from ansnet.data.augmentation import Augmentation
 from ansnet.data.batches import Images
 from ansnet.data.datamodule import DataError, ImageDataModule
 
@@ -29,7 +30,7 @@ class CIFAR10DataModule(ImageDataModule):
             ``cifar-10-batches-py`` itself. What is missing is downloaded to it.
         mirror: where to download ``cifar-10-python.tar.gz`` from, a URL ending in that name or in
             its folder; None is the official host.
-        batch_size, augment, channels_last, seed: as `ImageDataModule`.
+        batch_size, augmentation, channels_last, seed: as `ImageDataModule`.
 
     Raises:
         DataError: (in ``prepare_data``) a file is damaged, or there is none and the download failed.
@@ -42,11 +43,11 @@ class CIFAR10DataModule(ImageDataModule):
         data_dir: str | Path = "data",
         mirror: str | None = None,
         batch_size: int = 128,
-        augment: bool = False,
+        augmentation: Augmentation | None = None,
         channels_last: bool = False,
         seed: int = 0,
     ) -> None:
-        super().__init__(batch_size, augment, channels_last, seed)
+        super().__init__(batch_size, augmentation, channels_last, seed)
         folder = Path(data_dir)
         self.data_dir = folder.parent if folder.name == CIFAR10.base_folder else folder
         self.mirror = mirror

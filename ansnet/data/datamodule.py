@@ -7,6 +7,7 @@ from abc import abstractmethod
 import torch
 
 from ansnet.compatibility import lightning
+from ansnet.data.augmentation import Augmentation
 from ansnet.data.batches import Batches, Images, Order
 
 
@@ -22,7 +23,7 @@ class ImageDataModule(lightning.LightningDataModule):
 
     Args:
         batch_size: images a batch.
-        augment: flip and crop the training images at random.
+        augmentation: what is changed at random in the training images; None leaves them as they are.
         channels_last: give the batches in ``torch.channels_last`` memory.
         seed: of the order of the training images and of their augmentation.
 
@@ -34,11 +35,15 @@ class ImageDataModule(lightning.LightningDataModule):
     classes: tuple[str, ...]
 
     def __init__(
-        self, batch_size: int = 128, augment: bool = False, channels_last: bool = False, seed: int = 0
+        self,
+        batch_size: int = 128,
+        augmentation: Augmentation | None = None,
+        channels_last: bool = False,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.batch_size = batch_size
-        self.augment = augment
+        self.augmentation = augmentation
         self.channels_last = channels_last
         self.seed = seed
         self.subsets: dict[str, Images] = {}
@@ -52,7 +57,7 @@ class ImageDataModule(lightning.LightningDataModule):
             self.subsets = {"train": self.subset(train=True), "val": self.subset(train=False)}
 
     def train_dataloader(self) -> Batches:
-        return self.loader("train", self.seed, self.seed if self.augment else None)
+        return self.loader("train", self.seed, self.augmentation)
 
     def val_dataloader(self) -> Batches:
         return self.loader("val")
@@ -62,7 +67,7 @@ class ImageDataModule(lightning.LightningDataModule):
         return self.loader("train")
 
     def loader(
-        self, name: str, order_seed: int | None = None, augmentation_seed: int | None = None
+        self, name: str, order_seed: int | None = None, augmentation: Augmentation | None = None
     ) -> Batches:
         self.setup("fit")
         device, rank, processes = torch.device("cpu"), 0, 1
@@ -71,4 +76,4 @@ class ImageDataModule(lightning.LightningDataModule):
             rank, processes = self.trainer.global_rank, self.trainer.world_size
         images = self.subsets[name] = self.subsets[name].to(device)
         order = Order(len(images.targets), order_seed, rank, processes)
-        return Batches(images, order, self.batch_size, augmentation_seed, self.channels_last)
+        return Batches(images, order, self.batch_size, augmentation, self.seed, self.channels_last)

@@ -114,7 +114,7 @@ class Shapes10DataModule(ImageDataModule):
     """shapes10: 6,000 images to train, 1,000 to validate, the same ones in every run.
 
     Args:
-        batch_size, augment, channels_last, seed: as `ImageDataModule`.
+        batch_size, augmentation, channels_last, seed: as `ImageDataModule`.
     """
 
     classes = tuple(shape.__name__ for shape in SHAPES)

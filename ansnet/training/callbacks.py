@@ -26,6 +26,7 @@ class StepLog(lightning.Callback):
     ``learning_rate``                             at each step
     ``images_per_second_step``                    over the second in which the step was taken
     ``images_per_second``                         over the epoch, loading included, validation not
+    ``training_seconds``                          so far, before a checkpoint was resumed as well
     ============================================  ==============================================
 
     The figures stay on the device until a second is over, so that it need not be waited for after
@@ -34,16 +35,30 @@ class StepLog(lightning.Callback):
 
     interval = 1.0  # seconds
 
+    def __init__(self) -> None:
+        self.training_seconds = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"training_seconds": self.training_seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.training_seconds = state_dict["training_seconds"]
+
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
         self.steps: list[tuple[int, float]] = []
         self.figures: list[Tensor] = []
         self.images = self.epoch_images = 0
         self.interval_start = self.epoch_start = perf_counter()
 
+    def on_train_batch_start(
+        self, trainer: Trainer, module: LightningModule, batch: Batch, index: int
+    ) -> None:
+        self.learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
+
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Batch, index: int
     ) -> None:
-        self.steps.append((trainer.global_step - 1, trainer.optimizers[0].param_groups[0]["lr"]))
+        self.steps.append((trainer.global_step - 1, self.learning_rate))
         self.figures.append(outputs["figures"])
         self.images += len(batch[1]) * trainer.world_size
         if trainer.is_last_batch or perf_counter() - self.interval_start > self.interval:
@@ -63,11 +78,13 @@ class StepLog(lightning.Callback):
             for logger in trainer.loggers:
                 logger.log_metrics({**row, "epoch": trainer.current_epoch}, step)
         self.steps, self.figures = [], []
+        self.training_seconds += now - self.interval_start
         self.epoch_images += self.images
         self.images, self.interval_start = 0, now
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         module.log("images_per_second", self.epoch_images / (self.interval_start - self.epoch_start))
+        module.log("training_seconds", self.training_seconds)
 
 
 class SmoothedProgress(lightning.callbacks.TQDMProgressBar):

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
 from ansnet.compatibility import lightning, torchmetrics
 from ansnet.modules import SoftmaxCrossEntropy
 from ansnet.training.metrics import accuracy
-from ansnet.training.settings import OPTIMIZERS
+from ansnet.training.muon import Muon
+from ansnet.training.schedule import learning_rate_factor
+from ansnet.training.settings import OPTIMIZERS, SCHEDULES
+
+if TYPE_CHECKING:
+    from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
 Batch = tuple[Tensor, Tensor]
 
@@ -34,16 +41,25 @@ class ImageClassifier(lightning.LightningModule):
     Args:
         network: N × 3 × H × W to N × classes.
         criterion: the loss; None is `SoftmaxCrossEntropy`.
-        optimizer: ``"adam"`` or ``"sgd"``.
-        lr: learning rate, the same throughout.
-        momentum: of SGD.
-        weight_decay: added to the gradient as ``weight_decay · w`` (L2).
+        optimizer: ``"adam"``, ``"adamw"``, ``"sgd"`` or ``"muon"`` (`ansnet.training.muon`).
+        lr: learning rate, at its highest.
+        momentum: of SGD and Muon.
+        nesterov: take SGD's gradient a step of the momentum ahead (Sutskever et al., *On the importance
+            of initialization and momentum in deep learning*, 2013), as Muon always does.
+        weight_decay: added to the gradient as ``weight_decay · w`` (L2); by AdamW and Muon taken from
+            the weights themselves, ``lr · weight_decay · w`` a step (Loshchilov and Hutter, *Decoupled
+            weight decay regularization*, 2019).
+        decay_biases: that of biases and of the parameters of normalisations, too.
+        schedule, warmup: of the learning rate, see `learning_rate_factor`.
+        test_time_flip: after the last epoch, validate also by the mean of the scores of an image and of
+            its mirror image (Simonyan and Zisserman, *Very deep convolutional networks*, 2015).
 
     Logs, each under the name that it has in TensorBoard and in ``metrics.csv``:
 
     ==================================  ========================================================
     ``train/loss``, ``train/accuracy``  over the epoch, while the weights moved
     ``val/loss``, ``val/accuracy``      over the validation images, after the epoch
+    ``val/accuracy_tta``                the same with test-time averaging, after the last epoch
     ``epoch``                           number of epochs completed
     ==================================  ========================================================
 
@@ -53,7 +69,7 @@ class ImageClassifier(lightning.LightningModule):
     the validation images and the second for the training images.
 
     Raises:
-        ValueError: the optimizer is unknown.
+        ValueError: the optimizer or the schedule is unknown.
     """
 
     def __init__(
@@ -63,18 +79,31 @@ class ImageClassifier(lightning.LightningModule):
         optimizer: str = "adam",
         lr: float = 1e-3,
         momentum: float = 0.9,
+        nesterov: bool = False,
         weight_decay: float = 0.0,
+        decay_biases: bool = False,
+        schedule: str = "constant",
+        warmup: float = 0.0,
+        test_time_flip: bool = False,
     ) -> None:
         super().__init__()
         if optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {optimizer!r}")
+        if schedule not in SCHEDULES:
+            raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {schedule!r}")
         self.save_hyperparameters(ignore=["network", "criterion"], logger=False)
         self.network = network
         self.criterion = SoftmaxCrossEntropy() if criterion is None else criterion
         self.optimizer = optimizer
         self.lr = lr
         self.momentum = momentum
+        self.nesterov = nesterov
         self.weight_decay = weight_decay
+        self.decay_biases = decay_biases
+        self.schedule = schedule
+        self.warmup = warmup
+        self.test_time_flip = test_time_flip
+        self.flip_accuracy = torchmetrics.MeanMetric(nan_strategy="disable")
         self.train_means = SubsetMeans()
         self.val_means = SubsetMeans()
 
@@ -83,20 +112,30 @@ class ImageClassifier(lightning.LightningModule):
         return scores
 
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
-        loss, figures = self.measure(batch)
+        _, loss, figures = self.measure(batch)
         self.count("train", figures, len(batch[1]), log=self.trainer.is_last_batch)
         return {"loss": loss, "figures": figures}
 
     def validation_step(self, batch: Batch, batch_index: int, dataloader_idx: int = 0) -> None:
-        _, figures = self.measure(batch)
+        scores, _, figures = self.measure(batch)
         self.count(("val", "train")[dataloader_idx], figures, len(batch[1]))
+        if self.test_time_flip and self.is_last_epoch:
+            images, targets = batch
+            self.flip_accuracy.update(accuracy(scores + self(images.flip(3)), targets), len(targets))
+            self.log("val/accuracy_tta", self.flip_accuracy, on_epoch=True, batch_size=len(targets))
 
-    def measure(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The loss of a batch; and its loss and accuracy, to be reported, in one tensor."""
+    @property
+    def is_last_epoch(self) -> bool:
+        trainer = self.trainer
+        return trainer.state.fn == "fit" and self.current_epoch + 1 == trainer.max_epochs
+
+    def measure(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """The scores of a batch; its loss; and loss and accuracy, to be reported, in one tensor."""
         images, targets = batch
         scores = self(images)
         loss: Tensor = self.criterion(scores, targets)
-        return loss, torch.stack([loss.detach().float(), accuracy(scores.detach(), targets)])
+        figures = torch.stack([loss.detach().float(), accuracy(scores.detach(), targets)])
+        return scores, loss, figures
 
     def on_validation_epoch_end(self) -> None:
         self.log("epoch", float(self.current_epoch + (self.trainer.state.fn == "fit")))
@@ -117,19 +156,31 @@ class ImageClassifier(lightning.LightningModule):
                 add_dataloader_idx=False,
             )
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        steps = 1 if self.schedule == "constant" else int(self.trainer.estimated_stepping_batches)
+        optimizer = self.make_optimizer()
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: learning_rate_factor(step, steps, self.schedule, self.warmup)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        weights = [parameter for parameter in self.parameters() if parameter.ndim > 1]
+        biases = [parameter for parameter in self.parameters() if parameter.ndim < 2]
+        groups = [
+            {"params": weights, "weight_decay": self.weight_decay},
+            {"params": biases, "weight_decay": self.weight_decay if self.decay_biases else 0.0},
+        ]
         fused = self.device.type in ("cpu", "cuda")  # the whole step as one kernel
         if self.optimizer == "adam":
-            return torch.optim.Adam(
-                self.parameters(), self.lr, weight_decay=self.weight_decay, fused=fused
+            return torch.optim.Adam(groups, self.lr, fused=fused)
+        if self.optimizer == "adamw":
+            return torch.optim.AdamW(groups, self.lr, fused=fused)
+        if self.optimizer == "sgd":
+            return torch.optim.SGD(
+                groups, self.lr, momentum=self.momentum, nesterov=self.nesterov, fused=fused
             )
-        return torch.optim.SGD(
-            self.parameters(),
-            self.lr,
-            momentum=self.momentum,
-            weight_decay=self.weight_decay,
-            fused=fused,
-        )
+        return Muon(groups, self.lr, self.momentum)
 
     def on_train_start(self) -> None:
         """Lay a checkpoint's moments out in memory as the weights are.

@@ -9,13 +9,19 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Epoch:
-    """The figures after an epoch; epoch 0 is the untrained network."""
+    """The figures after an epoch; epoch 0 is the untrained network.
+
+    The accuracy with test-time averaging, ``val_accuracy_tta``, is known only after the last epoch, if
+    asked for; the seconds of training so far, ``training_seconds``, only of a trained network.
+    """
 
     epoch: int
     train_loss: float
     train_accuracy: float
     val_loss: float
     val_accuracy: float
+    val_accuracy_tta: float | None = None
+    training_seconds: float | None = None
 
 
 def read_history(metrics_csv: Path) -> list[Epoch]:
@@ -27,7 +33,8 @@ def read_history(metrics_csv: Path) -> list[Epoch]:
     Returns:
         The epochs in order.
     """
-    columns = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
+    figures = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
+    columns = (*figures, "val/accuracy_tta", "training_seconds")
     measured: dict[int, dict[str, float]] = {}
     with metrics_csv.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -35,9 +42,9 @@ def read_history(metrics_csv: Path) -> list[Epoch]:
             if values:
                 measured.setdefault(int(float(row["epoch"])), {}).update(values)
     return [
-        Epoch(epoch, *(values[column] for column in columns))
+        Epoch(epoch, **{column.replace("/", "_"): value for column, value in values.items()})
         for epoch, values in sorted(measured.items())
-        if len(values) == len(columns)
+        if values.keys() >= set(figures)
     ]
 
 

@@ -19,12 +19,15 @@ from torch import nn
 
 from ansnet.compatibility import lightning, torchvision
 from ansnet.data import CIFAR10DataModule, ImageDataModule, Shapes10DataModule
+from ansnet.data.augmentation import Augmentation
 from ansnet.functional.kernel import finds_compiler
 from ansnet.models import create_model, torch_twin
+from ansnet.modules import SoftmaxCrossEntropy
 from ansnet.training.callbacks import SmoothedProgress, StepLog, readable_duration
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.history import Epoch, best_epoch, draw_curves, read_history
 from ansnet.training.memory import keep_freed_memory
+from ansnet.training.precision import multiplies_bfloat16
 from ansnet.training.settings import Settings, SettingsError
 
 
@@ -39,14 +42,19 @@ class Result:
     seconds: float
 
     def __str__(self) -> str:
+        last = self.history[-1]
+        flipped = last.val_accuracy_tta
         return "\n".join(
             [
-                f"best epoch   {self.best.epoch} of {self.history[-1].epoch}: validation accuracy "
+                f"last epoch   {last.epoch}: validation accuracy {last.val_accuracy:.2%}"
+                + (f"; {flipped:.2%} by images and their mirror images" if flipped else ""),
+                f"best epoch   {self.best.epoch} of {last.epoch}: validation accuracy "
                 f"{self.best.val_accuracy:.2%}, loss {self.best.val_loss:.4f}; training accuracy "
                 f"{self.best.train_accuracy:.2%}, loss {self.best.train_loss:.4f}",
                 f"checkpoint   {self.best_checkpoint}",
                 f"curves       {self.log_dir / 'curves.png'}",
-                f"time         {readable_duration(self.seconds)}",
+                f"time         {readable_duration(self.seconds)}, of which training "
+                f"{readable_duration(last.training_seconds or 0)}",
                 f"browse       tensorboard --logdir {self.log_dir.parent.parent}",
             ]
         )
@@ -134,7 +142,7 @@ def complete_by_device(settings: Settings) -> Settings:
     device = device_type(settings)
     precision, compilation = settings.precision, settings.compile
     if precision is None:
-        precision = "bf16-mixed" if device == "cuda" else "32-true"
+        precision = default_precision(device, settings.dataset)
     if compilation is None:
         compilation = default_compilation(device, settings.dataset)
     elif compilation != "none" and device == "cpu" and not finds_compiler():
@@ -143,6 +151,11 @@ def complete_by_device(settings: Settings) -> Settings:
             "the variable CXX, or use --compile none"
         )
     return replace(settings, precision=precision, compile=compilation)
+
+
+def default_precision(device: str, dataset: str) -> str:
+    quicker = multiplies_bfloat16(device) and (device == "cuda" or dataset == "cifar10")
+    return "bf16-mixed" if quicker else "32-true"
 
 
 def default_compilation(device: str, dataset: str) -> str:
@@ -189,9 +202,10 @@ def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> None:
 
 def make_classifier(settings: Settings) -> ImageClassifier:
     network = create_model(settings.model)
-    criterion: nn.Module | None = None
+    criterion: nn.Module = SoftmaxCrossEntropy(settings.label_smoothing)
     if settings.ops == "torch":
-        network, criterion = torch_twin(network), nn.CrossEntropyLoss()
+        network = torch_twin(network)
+        criterion = nn.CrossEntropyLoss(label_smoothing=settings.label_smoothing)
     if settings.channels_last:
         network = network.to(memory_format=torch.channels_last)
     if settings.compile == "network":
@@ -199,17 +213,23 @@ def make_classifier(settings: Settings) -> ImageClassifier:
     return ImageClassifier(
         network,
         criterion,
-        settings.optimizer,
-        settings.lr,
-        settings.momentum,
-        settings.weight_decay,
+        optimizer=settings.optimizer,
+        lr=settings.lr,
+        momentum=settings.momentum,
+        nesterov=settings.nesterov,
+        weight_decay=settings.weight_decay,
+        decay_biases=settings.decay_biases,
+        schedule=settings.schedule,
+        warmup=settings.warmup,
+        test_time_flip=settings.test_time_flip,
     )
 
 
 def make_data(settings: Settings) -> ImageDataModule:
+    augmentation = Augmentation(settings.flip, settings.border, settings.cutout)
     options: dict[str, Any] = {
         "batch_size": settings.batch_size,
-        "augment": settings.augment,
+        "augmentation": augmentation if settings.augment else None,
         "channels_last": settings.channels_last,
         "seed": settings.seed,
     }

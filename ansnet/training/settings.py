@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 DATASETS = ("cifar10", "shapes10")
-OPTIMIZERS = ("adam", "sgd")
+OPTIMIZERS = ("adam", "adamw", "sgd", "muon")
+SCHEDULES = ("constant", "linear", "cosine")
+FLIPS = ("random", "alternating")
+BORDERS = ("black", "reflect")
 OPERATIONS = ("ansnet", "torch")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 COMPILATIONS = ("none", "operations", "network")
@@ -22,38 +25,88 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings that a model is recommended to be trained with.
+    """The settings that a model is recommended to be trained with; `Settings` says what each means.
 
-    The learning rate belongs to the optimizer of the recipe; see `default_learning_rate` for the
-    other.
+    The sources are named where each is carried out: `ansnet.data.augmentation.Augmentation`,
+    `ansnet.training.muon`, `ansnet.training.schedule`, `ansnet.training.classifier`.
     """
 
     max_epochs: int
     batch_size: int
-    augment: bool
-    optimizer: str = "adam"
-    lr: float = 1e-3
+    optimizer: str
+    lr: float
     momentum: float = 0.9
+    nesterov: bool = False
     weight_decay: float = 0.0
+    decay_biases: bool = False
+    schedule: str = "constant"
+    warmup: float = 0.0
+    label_smoothing: float = 0.0
+    augment: bool = False
+    flip: str = "random"
+    border: str = "black"
+    cutout: int = 0
+    test_time_flip: bool = False
 
 
-NOTEBOOK = Recipe(max_epochs=6, batch_size=64, augment=False, lr=5e-4)
-AUGMENTED = Recipe(max_epochs=12, batch_size=128, augment=True)
-NEWCOMER = Recipe(max_epochs=2, batch_size=32, augment=False, lr=5e-4)
+NOTEBOOK = Recipe(max_epochs=6, batch_size=64, optimizer="adam", lr=5e-4)
+NEWCOMER = Recipe(max_epochs=2, batch_size=32, optimizer="adam", lr=5e-4)
+VGG7_FAST = Recipe(
+    max_epochs=2,
+    batch_size=500,
+    optimizer="muon",
+    lr=0.1,
+    momentum=0.6,
+    schedule="linear",
+    warmup=0.2,
+    test_time_flip=True,
+)
+VGG7BN = Recipe(
+    max_epochs=10,
+    batch_size=500,
+    optimizer="muon",
+    lr=0.1,
+    momentum=0.6,
+    schedule="linear",
+    warmup=0.2,
+    label_smoothing=0.1,
+    augment=True,
+    flip="alternating",
+    border="reflect",
+    cutout=8,
+    test_time_flip=True,
+)
+RESNET9 = replace(VGG7BN, max_epochs=12)
 
-default_learning_rate = {"adam": 1e-3, "sgd": 0.01}
+# what goes with an optimizer that is not the recipe's
+OPTIMIZER_DEFAULTS: dict[str, dict[str, Any]] = {
+    "adam": {"lr": 1e-3},
+    "adamw": {"lr": 1e-3, "weight_decay": 0.01},
+    "sgd": {"lr": 0.01, "momentum": 0.9},
+    "muon": {"lr": 0.1, "momentum": 0.6},
+}
+
+# options that do something only while another one has one of these values
+EFFECTIVE_WITH: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "momentum": ("optimizer", ("sgd", "muon")),
+    "nesterov": ("optimizer", ("sgd",)),
+    "warmup": ("schedule", ("linear", "cosine")),
+    "flip": ("augment", (True,)),
+    "border": ("augment", (True,)),
+    "cutout": ("augment", (True,)),
+}
 
 
 def recommended_recipe(model: str, dataset: str) -> Recipe:
     """The recipe that completes what the command line leaves open."""
     if dataset == "shapes10":
         return NEWCOMER
-    return NOTEBOOK if model == "vgg7" else AUGMENTED
+    return {"vgg7": VGG7_FAST, "vgg7bn": VGG7BN}.get(model, RESNET9)
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Everything that determines a run.
+@dataclass(frozen=True, kw_only=True)
+class Settings(Recipe):
+    """Everything that determines a run: a recipe, and what it is carried out with and on.
 
     The options of ``python train.py --help``, under the same names. None for ``precision`` or
     ``compile`` leaves it to the device (`ansnet.training.run.complete_by_device`).
@@ -63,13 +116,6 @@ class Settings:
     dataset: str
     data_dir: str
     mirror: str | None
-    max_epochs: int
-    batch_size: int
-    optimizer: str
-    lr: float
-    momentum: float
-    weight_decay: float
-    augment: bool
     accelerator: str
     devices: int
     precision: str | None
@@ -88,20 +134,31 @@ class Settings:
             given: the values by name; a missing one counts as None.
 
         Raises:
-            SettingsError: a momentum was given for Adam, which has none.
+            SettingsError: an option was given that another one keeps from having an effect.
         """
-        values: dict[str, Any] = {field.name: given.get(field.name) for field in fields(cls)}
-        recipe = recommended_recipe(values["model"], values["dataset"])
-        if values["optimizer"] not in (None, recipe.optimizer) and values["lr"] is None:
-            values["lr"] = default_learning_rate[values["optimizer"]]
-        for field in fields(recipe):
-            if values[field.name] is None:
-                values[field.name] = getattr(recipe, field.name)
-        if given.get("momentum") is not None and values["optimizer"] != "sgd":
-            raise SettingsError(
-                f"--momentum {given['momentum']} has no effect with --optimizer "
-                f"{values['optimizer']}; add --optimizer sgd or leave it out"
-            )
-        if values["data_dir"] is None:
-            values["data_dir"] = os.environ.get(DATA_DIR_VARIABLE, "data")
+        chosen = {field.name: given.get(field.name) for field in fields(cls)}
+        recipe = recommended_recipe(str(chosen["model"]), str(chosen["dataset"]))
+        optimizer = chosen["optimizer"] or recipe.optimizer
+        if optimizer != recipe.optimizer:
+            recipe = replace(recipe, **OPTIMIZER_DEFAULTS[optimizer])
+        values: dict[str, Any] = {
+            **chosen,
+            **asdict(recipe),
+            "data_dir": os.environ.get(DATA_DIR_VARIABLE, "data"),
+            **{name: value for name, value in chosen.items() if value is not None},
+        }
+        for name, (other, effective) in EFFECTIVE_WITH.items():
+            if chosen[name] not in (None, False) and values[other] not in effective:
+                raise SettingsError(
+                    f"{flag(name, chosen[name])} has no effect with {flag(other, values[other])}; "
+                    f"add {flag(other, effective[0])} or leave it out"
+                )
         return cls(**values)
+
+
+def flag(name: str, value: Any) -> str:
+    """An option as the command line gives it."""
+    words = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{words}" if value else f"--no-{words}"
+    return f"--{words} {value}"

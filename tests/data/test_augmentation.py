@@ -8,35 +8,86 @@ import torchvision.transforms.functional as TF
 from PIL import Image
 from torch import Tensor
 
-from ansnet.data.augmentation import BORDER, MEAN, STD, Normalisation, augment, draw_augmentation
+from ansnet.data.augmentation import (
+    BORDER,
+    MEAN,
+    STD,
+    Augmentation,
+    Draws,
+    Normalisation,
+    augment,
+    draw,
+)
 
 CPU = torch.device("cpu")
 DRAWN = 100_000
 
 
-@pytest.mark.parametrize(("N", "H", "W"), [(162, 32, 32), (7, 5, 9), (1, 1, 1), (0, 32, 32)])
-def test_a_batch_is_what_torchvision_makes_of_each_image(N: int, H: int, W: int) -> None:
+BORDERS = {"black": ("constant", 0), "reflect": ("reflect", None)}
+
+
+@pytest.mark.parametrize("border", BORDERS)
+@pytest.mark.parametrize(("N", "H", "W"), [(162, 32, 32), (7, 5, 9), (0, 32, 32)])
+def test_a_batch_is_what_torchvision_makes_of_each_image(N: int, H: int, W: int, border: str) -> None:
     pixels = torch.randint(256, (N, H, W, 3), dtype=torch.uint8)
     n = torch.arange(N)
-    flip, top, left = n % 2 == 1, n // 2 % 9, n // 18 % 9  # all 162 of them
-    images = Normalisation(H, W, CPU)(augment(pixels, flip, top, left)).permute(0, 3, 1, 2)
+    drawn = Draws(n % 2 == 1, n // 2 % 9, n // 18 % 9, n, n)  # all 162 flips and crops
+    images = augment(pixels, Augmentation(border=border), drawn)
+    images = Normalisation(H, W, CPU)(images).permute(0, 3, 1, 2)
     assert images.shape == (N, 3, H, W)
-    for image, original, *drawn in zip(images, pixels, flip, top, left, strict=True):
+    mode, fill = BORDERS[border]
+    for image, original, flip, top, left in zip(images, pixels, *drawn[:3], strict=True):
         picture = Image.fromarray(original.numpy())
-        if drawn[0]:
+        if flip:
             picture = TF.hflip(picture)
-        picture = TF.crop(TF.pad(picture, BORDER), int(drawn[1]), int(drawn[2]), H, W)
-        expected = TF.normalize(TF.to_tensor(picture), MEAN, STD)
+        picture = TF.pad(picture, BORDER, fill or 0, mode)
+        expected = TF.normalize(TF.to_tensor(TF.crop(picture, int(top), int(left), H, W)), MEAN, STD)
         # float32's rounding: another order of the same division, subtraction and multiplication
         torch.testing.assert_close(image, expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("border", BORDERS)
+def test_an_image_of_one_pixel_has_a_border(border: str) -> None:
+    image = torch.full((1, 1, 1, 3), 7, dtype=torch.uint8)
+    middle = torch.tensor([BORDER])
+    drawn = Draws(torch.tensor([True]), middle, middle, middle, middle)
+    assert torch.equal(augment(image, Augmentation(border=border), drawn), image)
+    crop = augment(image, Augmentation(border=border), drawn._replace(top=middle - 1))
+    assert crop.unique().tolist() == ([0] if border == "black" else [7])
+
+
+@pytest.mark.parametrize(("cutout", "H", "W"), [(8, 32, 32), (1, 5, 9), (5, 5, 9), (40, 32, 32)])
+def test_the_square_is_painted_in_the_mean_colour(cutout: int, H: int, W: int) -> None:
+    N = 200
+    pixels = torch.full((N, H, W, 3), 255, dtype=torch.uint8)
+    drawn = draw(pixels.shape, Augmentation(cutout=cutout), torch.Generator().manual_seed(0))
+    crop = torch.full((N,), BORDER)
+    images = augment(pixels, Augmentation(cutout=cutout), drawn._replace(top=crop, left=crop))
+    normalised = Normalisation(H, W, CPU)(images)
+    holes = (images != 255).any(-1)
+    # half of 1/255 is what rounding to bytes leaves, divided by the deviations
+    assert normalised[holes].abs().max() < 0.5 / 255 / min(STD)
+    height, width = min(cutout, H), min(cutout, W)
+    for hole, top, left in zip(holes, drawn.hole_top, drawn.hole_left, strict=True):
+        rows, columns = torch.where(hole)
+        assert (int(rows.min()), int(columns.min())) == (int(top), int(left))
+        assert (int(rows.max()), int(columns.max())) == (int(top) + height - 1, int(left) + width - 1)
+        assert hole.sum() == height * width
+
+
+def test_nothing_is_painted_without_cutout() -> None:
+    pixels = torch.randint(256, (50, 8, 8, 3), dtype=torch.uint8)
+    drawn = draw(pixels.shape, Augmentation(), torch.Generator().manual_seed(0))
+    crop = torch.full((50,), BORDER)
+    images = augment(pixels, Augmentation(), drawn._replace(top=crop, left=crop))
+    assert torch.equal(images, torch.where(drawn.flip[:, None, None, None], pixels.flip(2), pixels))
+
+
 @pytest.fixture(scope="module")
-def draws() -> tuple[Tensor, Tensor, Tensor]:
+def draws() -> Draws:
     generator = torch.Generator().manual_seed(0)
-    flip, *places = zip(*(draw_augmentation(100, generator) for _ in range(DRAWN // 100)), strict=True)
-    top, left = (torch.cat(place) for place in places)
-    return torch.cat(flip), top, left
+    drawn = [draw((100, 32, 32, 3), Augmentation(cutout=24), generator) for _ in range(DRAWN // 100)]
+    return Draws(*(torch.cat(variable) for variable in zip(*drawn, strict=True)))
 
 
 def chi_square(*counted: tuple[Tensor, int]) -> float:
@@ -52,27 +103,28 @@ def chi_square(*counted: tuple[Tensor, int]) -> float:
     return float((counts - expected).square().sum() / expected)
 
 
-def test_half_of_the_images_are_flipped(draws: tuple[Tensor, Tensor, Tensor]) -> None:
+def test_half_of_the_images_are_flipped(draws: Draws) -> None:
     # binomial, 50,000 ± 158: five standard deviations, missed by chance once in 1.7 million
-    assert abs(int(draws[0].sum()) - DRAWN / 2) < 790
+    assert abs(int(draws.flip.sum()) - DRAWN / 2) < 790
 
 
-def test_each_of_the_81_crops_is_equally_likely(draws: tuple[Tensor, Tensor, Tensor]) -> None:
-    _, top, left = draws
+def test_each_of_the_81_crops_is_equally_likely_and_each_of_the_81_places(draws: Draws) -> None:
     # 80 degrees of freedom: 80 ± 12.6; above 157 once in 1.6 million
-    assert chi_square((top, 9), (left, 9)) < 157
+    assert chi_square((draws.top, 9), (draws.left, 9)) < 157
+    assert chi_square((draws.hole_top, 9), (draws.hole_left, 9)) < 157
 
 
-def test_flip_and_place_are_independent(draws: tuple[Tensor, Tensor, Tensor]) -> None:
-    flip, top, left = draws
+def test_flip_and_crop_and_place_are_independent(draws: Draws) -> None:
     # 161 degrees of freedom: 161 ± 17.9; above 262 once in 1.2 million
-    assert chi_square((flip, 2), (top, 9), (left, 9)) < 262
+    assert chi_square((draws.flip, 2), (draws.top, 9), (draws.left, 9)) < 262
+    assert chi_square((draws.flip, 2), (draws.hole_top, 9), (draws.hole_left, 9)) < 262
+    for crop in (draws.top, draws.left):
+        for place in (draws.hole_top, draws.hole_left):
+            assert chi_square((crop, 9), (place, 9)) < 157
 
 
-def test_an_image_is_drawn_for_without_regard_to_the_one_before(
-    draws: tuple[Tensor, Tensor, Tensor],
-) -> None:
-    flip, top, left = draws
-    for variable, values, bound in ((flip, 2, 32), (top, 9, 157), (left, 9, 157)):
+def test_an_image_is_drawn_for_without_regard_to_the_one_before(draws: Draws) -> None:
+    for variable, values in zip(draws, (2, 9, 9, 9, 9), strict=True):
+        bound = 32 if values == 2 else 157
         # pairs that have no image in common: 3 degrees of freedom, above 32 once in 1.9 million, or 80
         assert chi_square((variable[::2], values), (variable[1::2], values)) < bound

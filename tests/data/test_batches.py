@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from ansnet.data.augmentation import Augmentation
 from ansnet.data.batches import Batches, Images, Order
+from ansnet.training.settings import FLIPS
 
 
 def numbered(size: int, side: int = 1) -> Images:
@@ -19,23 +21,26 @@ def epoch(batches: Batches) -> tuple[Tensor, Tensor]:
     return torch.cat(images), torch.cat(targets)
 
 
-@pytest.mark.parametrize("augmentation_seed", [None, 0])
+@pytest.mark.parametrize("augmentation", [None, Augmentation()])
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_images_come_with_their_targets_and_the_last_batch_is_what_is_left(
-    channels_last: bool, augmentation_seed: int | None
+    channels_last: bool, augmentation: Augmentation | None
 ) -> None:
-    batches = Batches(numbered(20), Order(20, seed=0), 8, augmentation_seed, channels_last)
+    batches = Batches(numbered(20), Order(20, seed=0), 8, augmentation, 0, channels_last)
     shapes = [(tuple(images.shape), len(targets)) for images, targets in batches]
     assert shapes == [((8, 3, 1, 1), 8), ((8, 3, 1, 1), 8), ((4, 3, 1, 1), 4)]
     assert len(batches) == 3
-    images, targets = epoch(Batches(numbered(20), Order(20, seed=0), 8, None, channels_last))
+    images, targets = epoch(Batches(numbered(20), Order(20, seed=0), 8, channels_last=channels_last))
     red = (255 * (images[:, 0, 0, 0] * 0.229 + 0.485)).round()
     assert torch.equal(red.long(), targets)
 
 
 def test_the_memory_format_is_as_told_and_changes_no_number() -> None:
     images = numbered(20, side=4)
-    layouts = [Batches(images, Order(20, 0), 20, 0, channels_last) for channels_last in (False, True)]
+    layouts = [
+        Batches(images, Order(20, 0), 20, Augmentation(), 0, channels_last)
+        for channels_last in (False, True)
+    ]
     (contiguous, _), (channels_last, _) = (next(iter(batches)) for batches in layouts)
     assert contiguous.is_contiguous()
     assert channels_last.is_contiguous(memory_format=torch.channels_last)
@@ -57,8 +62,12 @@ def test_without_a_seed_the_order_is_that_of_the_images() -> None:
         assert epoch(batches)[1].tolist() == list(range(20))
 
 
-def test_an_epoch_is_the_same_whatever_came_before_it() -> None:
-    batches, resumed = (Batches(numbered(20, side=8), Order(20, 3), 8, 3) for _ in range(2))
+@pytest.mark.parametrize("flip", FLIPS)
+def test_an_epoch_is_the_same_whatever_came_before_it(flip: str) -> None:
+    augmentation = Augmentation(flip, cutout=2)
+    batches, resumed = (
+        Batches(numbered(20, side=8), Order(20, 3), 8, augmentation, 3) for _ in range(2)
+    )
     first, second = epoch(batches), epoch(batches)
     assert not torch.equal(first[0], second[0])
     resumed.sampler.set_epoch(1)
@@ -81,5 +90,27 @@ def test_processes_share_the_images(size: int, processes: int, seed: int | None)
 def test_processes_draw_differently() -> None:
     picture = torch.randint(256, (1, 32, 32, 3), dtype=torch.uint8)
     alike = Images(picture.expand(32, -1, -1, -1), torch.arange(32))
-    first, second = (epoch(Batches(alike, Order(32, 0, rank, 2), 16, 0))[0] for rank in range(2))
+    first, second = (
+        epoch(Batches(alike, Order(32, 0, rank, 2), 16, Augmentation()))[0] for rank in range(2)
+    )
     assert not torch.equal(first, second)
+
+
+def test_alternating_images_are_flipped_in_every_second_epoch_half_of_them_in_the_first() -> None:
+    ramp = torch.arange(32, dtype=torch.uint8)[None, None, :, None].expand(400, 32, -1, 3)
+    processes = [
+        Batches(
+            Images(ramp, torch.arange(400)), Order(400, 0, rank, 2), 50, Augmentation("alternating"), 7
+        )
+        for rank in range(2)
+    ]
+    flipped = torch.empty(6, 400, dtype=torch.bool)
+    for number in range(6):
+        for batches in processes:
+            images, targets = epoch(batches)
+            flipped[number, targets] = images[:, 0, 16, 12] > images[:, 0, 16, 20]
+    assert torch.equal(flipped[0], flipped[2])
+    assert torch.equal(flipped[0], flipped[4])
+    for odd in (1, 3, 5):
+        assert torch.equal(flipped[odd], ~flipped[0])
+    assert abs(int(flipped[0].sum()) - 200) < 50  # binomial, 200 ± 10: five standard deviations

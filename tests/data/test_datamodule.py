@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision import transforms
 
-from ansnet.data.augmentation import MEAN, STD
+from ansnet.data.augmentation import MEAN, STD, Augmentation
 from ansnet.data.batches import Batches, Images
 from ansnet.data.datamodule import ImageDataModule
 
@@ -37,7 +37,7 @@ def epoch(batches: Batches) -> tuple[Tensor, Tensor]:
 
 
 def test_augmentation_flips_and_crops_each_image_anew() -> None:
-    batches = PlacesDataModule(batch_size=16, augment=True).train_dataloader()
+    batches = PlacesDataModule(batch_size=16, augmentation=Augmentation()).train_dataloader()
     places = set()
     for images, _ in (epoch(batches) for _ in range(8)):
         for red, green, blue in pixels(images):
@@ -57,7 +57,7 @@ def test_augmentation_flips_and_crops_each_image_anew() -> None:
 
 
 def test_without_augmentation_and_for_validation_images_never_change() -> None:
-    data = PlacesDataModule(batch_size=64, augment=True)
+    data = PlacesDataModule(batch_size=64, augmentation=Augmentation())
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
     expected = transform(Image.fromarray(PLACES)).expand(64, -1, -1, -1)
     loaders = [data.val_dataloader(), data.untouched_train_dataloader()]
@@ -90,7 +90,7 @@ def test_the_validation_order_is_that_of_the_data_set() -> None:
 def test_the_trainers_processes_share_the_images(loader: str) -> None:
     shares = []
     for rank in range(2):
-        data = PlacesDataModule(batch_size=16, augment=True)
+        data = PlacesDataModule(batch_size=16, augmentation=Augmentation())
         strategy = SimpleNamespace(root_device=torch.device("cpu"))
         data.trainer = SimpleNamespace(  # type: ignore[assignment]
             strategy=strategy, global_rank=rank, world_size=2
@@ -101,7 +101,7 @@ def test_the_trainers_processes_share_the_images(loader: str) -> None:
 
 @pytest.mark.cuda
 def test_the_images_lie_on_the_trainers_device() -> None:
-    data = PlacesDataModule(batch_size=64, augment=True)
+    data = PlacesDataModule(batch_size=64, augmentation=Augmentation())
     strategy = SimpleNamespace(root_device=torch.device("cuda", 0))
     data.trainer = SimpleNamespace(  # type: ignore[assignment]
         strategy=strategy, global_rank=0, world_size=1

@@ -24,6 +24,7 @@ from ansnet.training import run
 from ansnet.training.callbacks import StepLog
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.metrics import accuracy
+from ansnet.training.muon import Muon
 from ansnet.training.run import (
     Result,
     complete_by_device,
@@ -32,6 +33,7 @@ from ansnet.training.run import (
     silence_expected_messages,
     train,
 )
+from ansnet.training.schedule import learning_rate_factor
 from ansnet.training.settings import Settings, SettingsError
 
 SMALL = "CNR(8), M(4), CR(16), M(4), LR(16), L(10)"
@@ -72,7 +74,7 @@ def rows(result: Result) -> list[dict[str, str]]:
     """The rows of ``metrics.csv``, less what is measured in time."""
     with (result.log_dir / "metrics.csv").open(newline="") as file:
         return [
-            {name: value for name, value in row.items() if not name.startswith("images_per_second")}
+            {name: value for name, value in row.items() if "second" not in name}
             for row in csv.DictReader(file)
         ]
 
@@ -242,7 +244,7 @@ def test_steps_are_recorded_the_same_however_long_they_are_held_back(
 
 
 @pytest.mark.filterwarnings("ignore")  # of torch.compile, another set in each version
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "muon"])
 def test_a_checkpoint_goes_with_any_memory_format_and_compilation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str
 ) -> None:
@@ -291,8 +293,9 @@ def test_the_device_decides_what_is_left_open(monkeypatch: pytest.MonkeyPatch) -
         return chosen.precision, chosen.compile
 
     monkeypatch.setattr(run, "finds_compiler", lambda: True)
+    monkeypatch.setattr(run, "multiplies_bfloat16", lambda device: device != "mps")
     for device, cifar10, shapes10 in (
-        ("cpu", ("32-true", "operations"), ("32-true", "none")),
+        ("cpu", ("bf16-mixed", "operations"), ("32-true", "none")),
         ("mps", ("32-true", "none"), ("32-true", "none")),
         ("cuda", ("bf16-mixed", "network"), ("bf16-mixed", "network")),
     ):
@@ -319,24 +322,98 @@ def test_without_a_compiler_nothing_is_compiled(
     assert "nothing compiled (there is no C++ compiler)" in capsys.readouterr().out
 
 
-def test_the_optimizers_are_set_as_told() -> None:
+@pytest.mark.parametrize("decay_biases", [False, True])
+@pytest.mark.parametrize(
+    ("name", "kind", "own"),
+    [
+        ("adam", torch.optim.Adam, {"fused": True, "decoupled_weight_decay": False}),
+        ("adamw", torch.optim.AdamW, {"fused": True, "decoupled_weight_decay": True}),
+        ("sgd", torch.optim.SGD, {"fused": True, "momentum": 0.3, "nesterov": True}),
+        ("muon", Muon, {"momentum": 0.3}),
+    ],
+)
+def test_the_optimizers_are_set_as_told(
+    name: str, kind: type[torch.optim.Optimizer], own: dict[str, Any], decay_biases: bool
+) -> None:
     network = create_model(SMALL)
-    adam = ImageClassifier(network, optimizer="adam", lr=0.1, weight_decay=0.2).configure_optimizers()
-    sgd = ImageClassifier(
-        network, optimizer="sgd", lr=0.1, weight_decay=0.2, momentum=0.3
-    ).configure_optimizers()
-    assert type(adam) is torch.optim.Adam
-    assert type(sgd) is torch.optim.SGD
-    for optimizer in (adam, sgd):
-        assert (optimizer.defaults["lr"], optimizer.defaults["weight_decay"]) == (0.1, 0.2)
-        assert len(optimizer.param_groups[0]["params"]) == len(list(network.parameters()))
-        assert optimizer.defaults["fused"]
-    assert sgd.defaults["momentum"] == 0.3
+    optimizer = ImageClassifier(
+        network,
+        optimizer=name,
+        lr=0.1,
+        momentum=0.3,
+        nesterov=True,
+        weight_decay=0.2,
+        decay_biases=decay_biases,
+    ).make_optimizer()
+    assert type(optimizer) is kind
+    decays = {
+        parameter: group["weight_decay"]
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
+    # three weights; the bias of each, and the normalisation's two but not the bias before it
+    assert decays.keys() == set(network.parameters())
+    assert sorted(decays.values()) == [0.2 if decay_biases else 0.0] * (len(decays) - 4) + [0.2] * 4
+    assert all(decays[weight] == 0.2 for weight in network.parameters() if weight.ndim > 1)
+    for group in optimizer.param_groups:
+        assert group["lr"] == 0.1
+        assert {key: group[key] for key in own} == own
 
 
-def test_an_unknown_optimizer_is_refused() -> None:
-    with pytest.raises(ValueError, match="one of adam, sgd, got 'adagrad'"):
+def test_an_unknown_optimizer_or_schedule_is_refused() -> None:
+    with pytest.raises(ValueError, match="one of adam, adamw, sgd, muon, got 'adagrad'"):
         ImageClassifier(nn.Identity(), optimizer="adagrad")
+    with pytest.raises(ValueError, match="one of constant, linear, cosine, got 'step'"):
+        ImageClassifier(nn.Identity(), schedule="step")
+
+
+class PowerCutError(Exception):
+    pass
+
+
+def cut_power_after_the_first_epoch(
+    self: StepLog, trainer: lightning.Trainer, module: lightning.LightningModule
+) -> None:
+    if trainer.current_epoch == 1:
+        raise PowerCutError
+    original_start(self, trainer, module)
+
+
+original_start = StepLog.on_train_epoch_start
+
+
+def test_the_learning_rate_follows_its_schedule_to_the_end_also_when_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = {"optimizer": "muon", "lr": 0.02, "schedule": "linear", "warmup": 0.25}
+    whole = train(settings(tmp_path, **chosen))
+    expected = [0.02 * learning_rate_factor(step, 24, "linear", 0.25) for step in range(24)]
+    assert column(whole, "learning_rate") == pytest.approx(expected)
+    with monkeypatch.context() as patch:
+        patch.setattr(StepLog, "on_train_epoch_start", cut_power_after_the_first_epoch)
+        with pytest.raises(PowerCutError):
+            train(settings(tmp_path / "cut", **chosen))
+    (last,) = (tmp_path / "cut").rglob("last.ckpt")
+    resumed = train(settings(tmp_path, **chosen, resume=str(last)))
+    assert column(resumed, "learning_rate") == pytest.approx(expected[12:])
+    assert column(resumed, "train/loss_step") == column(whole, "train/loss_step")[12:]
+    # of both epochs, though only the second was trained here
+    (seconds,) = column(resumed, "training_seconds")
+    assert seconds > BATCH * 12 / column(resumed, "images_per_second")[0]
+
+
+def test_test_time_averaging_is_measured_after_the_last_epoch(result: Result, tmp_path: Path) -> None:
+    assert [epoch.val_accuracy_tta for epoch in result.history] == [None, None, None]
+    averaged = train(settings(tmp_path, test_time_flip=True))
+    *before, last = averaged.history
+    assert [epoch.val_accuracy_tta for epoch in before] == [None, None]
+    classifier = ImageClassifier.load_from_checkpoint(
+        averaged.best_checkpoint.with_name("last.ckpt"), network=create_model(SMALL)
+    ).eval()
+    ((images, targets),) = Shapes10DataModule(batch_size=1000).val_dataloader()
+    scores = classifier(images) + classifier(images.flip(3))
+    assert last.val_accuracy_tta == pytest.approx(accuracy(scores, targets).item())
+    assert f"{last.val_accuracy_tta:.2%} by images and their mirror images" in str(averaged)
 
 
 @pytest.mark.cifar10

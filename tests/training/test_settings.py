@@ -2,36 +2,94 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import asdict, replace
+from typing import Any
+
 import pytest
 
-from ansnet.training.settings import Settings, SettingsError
+from ansnet.cli import make_parser
+from ansnet.training.settings import (
+    NEWCOMER,
+    OPTIMIZERS,
+    RESNET9,
+    VGG7_FAST,
+    VGG7BN,
+    Settings,
+    SettingsError,
+    flag,
+)
+
+
+def completed(**given: Any) -> Settings:
+    """What the command line with these options makes of them."""
+    arguments = [word for name, value in given.items() for word in flag(name, value).split(" ", 1)]
+    return Settings.complete(vars(make_parser().parse_args(arguments)))
 
 
 def test_the_recipe_stands_in_for_what_is_left_open() -> None:
-    settings = Settings.complete({"model": "vgg7", "dataset": "cifar10", "batch_size": 7})
-    assert (settings.max_epochs, settings.batch_size, settings.augment) == (6, 7, False)
-    assert (settings.optimizer, settings.lr, settings.weight_decay) == ("adam", 5e-4, 0)
-    assert Settings.complete({"model": "resnet9", "dataset": "cifar10"}).augment
-    assert (
-        Settings.complete({"model": "resnet9", "dataset": "cifar10", "augment": False}).augment is False
-    )
+    settings = completed(model="vgg7", batch_size=7)
+    assert settings.batch_size == 7
+    assert settings == replace(completed(model="vgg7"), batch_size=7)
+    for model, recipe in (("vgg7", VGG7_FAST), ("vgg7bn", VGG7BN), ("resnet9", RESNET9)):
+        recommended = asdict(completed(model=model))
+        assert recommended == {**recommended, **asdict(recipe)}
+    assert completed(model="resnet9").augment
+    assert not completed(model="resnet9", augment=False).augment
 
 
-def test_the_learning_rate_goes_with_the_optimizer() -> None:
-    given = {"model": "vgg7", "dataset": "cifar10", "optimizer": "sgd"}
-    assert Settings.complete(given).lr == 0.01
-    assert Settings.complete({**given, "lr": 0.5}).lr == 0.5
+def test_a_network_in_notation_has_a_recipe_and_so_has_shapes10() -> None:
+    assert completed(model="CR(4), M(32), L(10)").max_epochs == RESNET9.max_epochs
+    assert completed(model="vgg7", dataset="shapes10").max_epochs == NEWCOMER.max_epochs
 
 
-def test_momentum_without_sgd_is_refused() -> None:
-    with pytest.raises(SettingsError, match=r"--momentum 0.5 has no effect with --optimizer adam"):
-        Settings.complete({"model": "vgg7", "dataset": "cifar10", "momentum": 0.5})
+def test_what_goes_with_another_optimizer_than_the_recipes_is_its_own() -> None:
+    assert (completed(optimizer="sgd").lr, completed(optimizer="sgd").momentum) == (0.01, 0.9)
+    assert completed(optimizer="adamw").weight_decay == 0.01
+    assert completed(optimizer="adam", lr=0.5).lr == 0.5
+    for optimizer in OPTIMIZERS:
+        assert completed(optimizer=optimizer, dataset="shapes10").optimizer == optimizer
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"optimizer": "adam", "momentum": 0.5},
+            "--momentum 0.5 has no effect with --optimizer adam; add --optimizer sgd or leave it out",
+        ),
+        (
+            {"optimizer": "muon", "nesterov": True},
+            "--nesterov has no effect with --optimizer muon; add --optimizer sgd or leave it out",
+        ),
+        (
+            {"schedule": "constant", "warmup": 0.5},
+            "--warmup 0.5 has no effect with --schedule constant; add --schedule linear",
+        ),
+        (
+            {"augment": False, "cutout": 8},
+            "--cutout 8 has no effect with --no-augment; add --augment or leave it out",
+        ),
+        ({"augment": False, "flip": "random"}, "--flip random has no effect with --no-augment"),
+        ({"augment": False, "border": "black"}, "--border black has no effect with --no-augment"),
+    ],
+)
+def test_an_option_that_another_keeps_from_having_an_effect_is_refused(
+    given: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        completed(**given)
+
+
+def test_what_is_switched_off_needs_nothing() -> None:
+    assert completed(model="resnet9", augment=False).cutout == RESNET9.cutout
+    assert completed(optimizer="muon", nesterov=False).nesterov is False
+    assert completed(schedule="constant", warmup=0.0).warmup == 0
 
 
 def test_the_data_folder_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANSNET_DATA_DIR", "/somewhere")
-    assert Settings.complete({"model": "vgg7", "dataset": "cifar10"}).data_dir == "/somewhere"
-    given = {"model": "vgg7", "dataset": "cifar10", "data_dir": "here"}
-    assert Settings.complete(given).data_dir == "here"
+    assert completed().data_dir == "/somewhere"
+    assert completed(data_dir="here").data_dir == "here"
     monkeypatch.delenv("ANSNET_DATA_DIR")
-    assert Settings.complete({"model": "vgg7", "dataset": "cifar10"}).data_dir == "data"
+    assert completed().data_dir == "data"

@@ -1,0 +1,90 @@
+"""`ansnet.training.muon`, against ``torch.optim.Muon`` and the singular value decomposition."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ansnet.training import muon
+from ansnet.training.muon import Muon, orthogonalized
+
+
+@pytest.fixture(params=[True, False], ids=["bfloat16", "float32"], autouse=True)
+def _bfloat16(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(muon, "multiplies_bfloat16", lambda device: request.param)
+
+
+@pytest.mark.parametrize("shape", [(64, 27), (27, 64), (128, 1152), (10, 512), (1, 5), (5, 1), (3, 3)])
+def test_the_singular_vectors_stay_and_the_singular_values_become_about_1(
+    shape: tuple[int, int],
+) -> None:
+    torch.manual_seed(0)
+    U = torch.randn(shape)
+    left, _, right = torch.linalg.svd(U, full_matrices=False)
+    values = left.T @ orthogonalized(U) @ right.T
+    # what five iterations leave, for singular values of a random matrix, and bfloat16's 3 digits
+    assert values.diagonal().sub(1).abs().max() < 0.4
+    assert (values - values.diagonal().diag()).abs().max() < 0.05
+
+
+def test_a_gradient_of_zeros_moves_nothing() -> None:
+    assert torch.equal(orthogonalized(torch.zeros(3, 4)), torch.zeros(3, 4))
+
+
+def steps_of(optimizer: torch.optim.Optimizer, weight: Tensor, gradients: list[Tensor]) -> Tensor:
+    for gradient in gradients:
+        weight.grad = gradient.clone()
+        optimizer.step()
+    return weight.detach()
+
+
+@pytest.mark.parametrize("shape", [(8, 20), (20, 8)])
+def test_it_is_pytorchs_for_matrices(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    start, gradients = torch.randn(shape), [torch.randn(shape) for _ in range(5)]
+    ours, theirs = (nn.Parameter(start.clone()) for _ in range(2))
+    steps_of(Muon([ours], lr=0.1, momentum=0.7, weight_decay=0.3), ours, gradients)
+    reference = torch.optim.Muon([theirs], lr=0.1, momentum=0.7, weight_decay=0.3)
+    steps_of(reference, theirs, gradients)
+    # five steps of 0.1, each rounded to bfloat16 (2⁻⁸) some ten times
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0.03)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_a_convolutions_weight_is_the_matrix_of_its_filters(memory_format: torch.memory_format) -> None:
+    torch.manual_seed(0)
+    start, gradients = torch.randn(6, 5, 3, 3), [torch.randn(6, 5, 3, 3) for _ in range(3)]
+    weight = nn.Parameter(start.clone(memory_format=memory_format))
+    matrix = nn.Parameter(start.flatten(1))
+    optimizer = Muon([weight], lr=0.1)
+    steps_of(optimizer, weight, [gradient.to(memory_format=memory_format) for gradient in gradients])
+    steps_of(Muon([matrix], lr=0.1), matrix, [gradient.flatten(1) for gradient in gradients])
+    assert weight.is_contiguous(memory_format=memory_format)
+    # the norm is summed in another order
+    torch.testing.assert_close(weight.flatten(1), matrix, rtol=0, atol=0.01)
+
+
+def test_vectors_take_nesterovs_step() -> None:
+    torch.manual_seed(0)
+    start, gradients = torch.randn(5), [torch.randn(5) for _ in range(4)]
+    ours, theirs = (nn.Parameter(start.clone()) for _ in range(2))
+    steps_of(Muon([ours], lr=0.1, momentum=0.7), ours, gradients)
+    reference = torch.optim.SGD([theirs], lr=0.1, momentum=0.7, nesterov=True)
+    steps_of(reference, theirs, gradients)
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_what_has_no_gradient_stays_and_the_closure_is_evaluated() -> None:
+    moved, still = (nn.Parameter(torch.ones(2, 2)) for _ in range(2))
+    optimizer = Muon([moved, still], lr=0.1, weight_decay=0.5)
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = moved.sum()
+        loss.backward()
+        return loss
+
+    assert optimizer.step(closure).item() == 4
+    assert torch.equal(still, torch.ones(2, 2))
+    assert not torch.equal(moved, torch.ones(2, 2))
