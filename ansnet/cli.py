@@ -136,6 +136,12 @@ def make_parser() -> OneLineParser:
         training, "test-time-flip", "at the end, validate also by images and their mirror images"
     )
     training.add_argument("--seed", type=NonNegativeInt, default=0, help="same seed, same run")
+    training.add_argument(
+        "--repeat",
+        type=PositiveInt,
+        default=1,
+        help="train from so many seeds, this one and the next, and say mean and deviation",
+    )
     training.add_argument("--resume", metavar="CHECKPOINT", help="go on from a checkpoint")
 
     machine = parser.add_argument_group("machine")
@@ -189,10 +195,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from ansnet.compatibility import lightning
     from ansnet.data import DataError
     from ansnet.models import NotationError, UnknownModelError
+    from ansnet.training.repeat import repeat
     from ansnet.training.run import train
 
     try:
-        outcome = train(settings)
+        outcome = train(settings) if given.repeat == 1 else repeat(settings, given.repeat)
     except (DataError, NotationError, SettingsError, UnknownModelError) as error:
         parser.error(str(error))
     lightning.utilities.rank_zero_only(print)(outcome)

@@ -1,0 +1,130 @@
+"""The same run from several seeds: how much of a figure is luck."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from ansnet.compatibility import lightning
+from ansnet.training.callbacks import readable_duration
+from ansnet.training.run import Result, train
+from ansnet.training.settings import Settings, SettingsError
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a run had arrived at after its last epoch, or what several had on the whole.
+
+    Attributes:
+        run: the seed, or ``"mean"``, ``"deviation"`` (of the sample, over n − 1), ``"best"`` or
+            ``"worst"``.
+        val_accuracy_tta: with test-time averaging; None if it was not asked for.
+        training_seconds: without validation.
+        log_dir: where the run is recorded; empty for several.
+    """
+
+    run: str
+    val_accuracy: float
+    val_accuracy_tta: float | None
+    val_loss: float
+    train_accuracy: float
+    train_loss: float
+    training_seconds: float
+    log_dir: str = ""
+
+
+NUMBERS = [field.name for field in fields(Figures) if field.name not in ("run", "log_dir")]
+LOWER_IS_BETTER = {"val_loss", "train_loss", "training_seconds"}
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """The figures of several runs, and the CSV that holds them."""
+
+    runs: list[Figures]
+    table: Path
+
+    def statistics(self) -> list[Figures]:
+        """Mean, deviation, best and worst, figure by figure; of a single run there are none."""
+        if len(self.runs) < 2:
+            return []
+        return [
+            Figures(statistic, *(self.describe(statistic, name) for name in NUMBERS))
+            for statistic in ("mean", "deviation", "best", "worst")
+        ]
+
+    def describe(self, statistic: str, name: str) -> Any:
+        values = [getattr(run, name) for run in self.runs]
+        if None in values:
+            return None
+        if statistic == "mean":
+            return mean(values)
+        if statistic == "deviation":
+            return stdev(values)
+        lowest = (statistic == "best") == (name in LOWER_IS_BETTER)
+        return min(values) if lowest else max(values)
+
+    def write(self) -> None:
+        """Write the CSV: a line a run, then the statistics."""
+        with self.table.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(asdict(self.runs[0])))
+            writer.writeheader()
+            writer.writerows(asdict(row) for row in [*self.runs, *self.statistics()])
+
+    def __str__(self) -> str:
+        lines = [f"{'seed':<12}{'val accuracy':>14}{'with mirror images':>22}{'training':>12}"]
+        for row in [*self.runs, *self.statistics()]:
+            averaged = "–" if row.val_accuracy_tta is None else f"{row.val_accuracy_tta:.2%}"
+            duration = readable_duration(row.training_seconds)
+            lines.append(f"{row.run:<12}{row.val_accuracy:>14.2%}{averaged:>22}{duration:>12}")
+        return "\n".join([*lines, f"after the last epoch of each run; recorded in {self.table}"])
+
+
+def repeat(settings: Settings, times: int) -> Repetition:
+    """Train from several seeds, each run recorded as by `train`.
+
+    The CSV is ``repeat_<first run's folder>.csv`` beside the runs' folders. It is written after every
+    run, so that what is done is kept if a later run is broken off.
+
+    Args:
+        settings: of the first run; each further one takes the next seed.
+        times: number of runs.
+
+    Returns:
+        Their figures after the last epoch.
+
+    Raises:
+        SettingsError: a checkpoint is to be resumed, which has a seed already; or as `train`.
+        DataError, UnknownModelError, NotationError: see `train`.
+    """
+    if settings.resume is not None:
+        raise SettingsError(
+            f"--repeat {times} cannot go on from --resume {settings.resume}, which is of one seed; "
+            "leave one of them out"
+        )
+    runs: list[Figures] = []
+    for seed in range(settings.seed, settings.seed + times):
+        result = train(replace(settings, seed=seed))
+        runs.append(last_figures(str(seed), result))
+        first = Path(runs[0].log_dir)
+        repetition = Repetition(runs, first.with_name(f"repeat_{first.name}.csv"))
+        lightning.utilities.rank_zero_only(repetition.write)()
+        lightning.utilities.rank_zero_only(print)(result, end="\n\n")
+    return repetition
+
+
+def last_figures(run: str, result: Result) -> Figures:
+    last = result.history[-1]
+    return Figures(
+        run,
+        last.val_accuracy,
+        last.val_accuracy_tta,
+        last.val_loss,
+        last.train_accuracy,
+        last.train_loss,
+        last.training_seconds or 0.0,
+        str(result.log_dir),
+    )
