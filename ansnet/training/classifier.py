@@ -63,7 +63,8 @@ class ImageClassifier(lightning.LightningModule):
     ``epoch``                           number of epochs completed
     ==================================  ========================================================
 
-    Those of each step are returned by ``training_step``, for `ansnet.training.callbacks.StepLog`.
+    Each loss is the criterion's, of the validation images too: label smoothing makes both higher. Those
+    of each step are returned by ``training_step``, for `ansnet.training.callbacks.StepLog`.
 
     Validated on two loaders, as `ansnet.training.run` does before training, it takes the first for
     the validation images and the second for the training images.

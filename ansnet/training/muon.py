@@ -28,8 +28,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ansnet.training.precision import multiplies_bfloat16
-
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # a, b, c: chosen by Jordan for the steepest rise at 0
 ITERATIONS = 5
 
@@ -104,3 +102,12 @@ def orthogonalized(U: Tensor) -> Tensor:
         B = torch.addmm(A, A, A, beta=b, alpha=c)
         X = torch.addmm(X, B, X, beta=a)
     return (X.T if f > k else X).to(U.dtype)
+
+
+def multiplies_bfloat16(device: str) -> bool:
+    """Whether a type of device, ``"cpu"`` or ``"cuda"``, has instructions for products of bfloat16."""
+    if device == "cpu":
+        there = torch.cpu.get_capabilities()
+        # AVX-512's and AMX's on x86, and ARM's
+        return any(there.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return device == "cuda"

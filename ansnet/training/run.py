@@ -27,7 +27,6 @@ from ansnet.training.callbacks import SmoothedProgress, StepLog, readable_durati
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.history import Epoch, best_epoch, draw_curves, read_history
 from ansnet.training.memory import keep_freed_memory
-from ansnet.training.precision import multiplies_bfloat16
 from ansnet.training.settings import Settings, SettingsError
 
 
@@ -142,7 +141,7 @@ def complete_by_device(settings: Settings) -> Settings:
     device = device_type(settings)
     precision, compilation = settings.precision, settings.compile
     if precision is None:
-        precision = default_precision(device, settings.dataset)
+        precision = "bf16-mixed" if device == "cuda" else "32-true"
     if compilation is None:
         compilation = default_compilation(device, settings.dataset)
     elif compilation != "none" and device == "cpu" and not finds_compiler():
@@ -151,11 +150,6 @@ def complete_by_device(settings: Settings) -> Settings:
             "the variable CXX, or use --compile none"
         )
     return replace(settings, precision=precision, compile=compilation)
-
-
-def default_precision(device: str, dataset: str) -> str:
-    quicker = multiplies_bfloat16(device) and (device == "cuda" or dataset == "cifar10")
-    return "bf16-mixed" if quicker else "32-true"
 
 
 def default_compilation(device: str, dataset: str) -> str:

@@ -28,7 +28,8 @@ class Recipe:
     """The settings that a model is recommended to be trained with; `Settings` says what each means.
 
     The sources are named where each is carried out: `ansnet.data.augmentation.Augmentation`,
-    `ansnet.training.muon`, `ansnet.training.schedule`, `ansnet.training.classifier`.
+    `ansnet.training.muon`, `ansnet.training.schedule`, `ansnet.training.classifier`. What the recipes
+    below reached, and others, are in ``configs/``.
     """
 
     max_epochs: int
@@ -49,7 +50,6 @@ class Recipe:
     test_time_flip: bool = False
 
 
-NOTEBOOK = Recipe(max_epochs=6, batch_size=64, optimizer="adam", lr=5e-4)
 NEWCOMER = Recipe(max_epochs=2, batch_size=32, optimizer="adam", lr=5e-4)
 VGG7_FAST = Recipe(
     max_epochs=2,
