@@ -9,8 +9,14 @@ factors ``μ`` of the momentum and ``λ`` of the weight decay:
     O = ortho(U)                                    (O Oᵀ = 1 or Oᵀ O = 1, nearly)
     w ← (1 − η λ) w − η √max(1, f/k) O
 
-``ortho`` is five steps of a Newton–Schulz iteration from ``X = U/‖U‖``, ``X ← aX + bAX + cA²X`` with
-``A = X Xᵀ``. It draws all singular values towards 1, and is made of products of matrices alone.
+``ortho`` is five steps of a Newton–Schulz iteration from ``X = U/‖U‖``, which draws all singular
+values towards 1 by products of matrices alone:
+
+    X ← (a + bA + cA²) X,  A = X Xᵀ
+
+Each factor ``R = a + bA + cA²`` is symmetric and commutes with ``A``, so the next ``A`` is ``R A R``
+and ``X`` itself is needed only at the end: the steps are taken by f × f matrices, ``O = R₅ … R₁ X``.
+For 512 filters of 512 · 3 · 3 numbers that is two fifths of the multiplications.
 
 What is no matrix, a bias or a parameter of a normalisation, takes the step ``−η u`` itself.
 
@@ -86,28 +92,20 @@ class Muon(torch.optim.Optimizer):
 def orthogonalized(U: Tensor) -> Tensor:
     """The nearest orthogonal matrix, nearly: the singular vectors of ``U``, singular values about 1.
 
-    Calculated in bfloat16 where the device multiplies it faster: values that are only about 1 need no
-    more digits.
+    Calculated in float32 at least: a small singular value is squared in ``A``, and grows again with the
+    rounding beside it.
 
     Shapes: f × k to f × k.
     """
     a, b, c = COEFFICIENTS
     f, k = U.shape
-    X = U.T if f > k else U  # so that A is the smaller of the two products
+    X = (U.T if f > k else U).to(torch.promote_types(U.dtype, torch.float32))  # A is the smaller one
     X = X / X.norm().clamp(min=1e-7)
-    if multiplies_bfloat16(U.device.type):
-        X = X.to(torch.bfloat16)
+    A = X @ X.T
+    factors = torch.eye(len(A), dtype=X.dtype, device=X.device)
     for _ in range(ITERATIONS):
-        A = X @ X.T
-        B = torch.addmm(A, A, A, beta=b, alpha=c)
-        X = torch.addmm(X, B, X, beta=a)
-    return (X.T if f > k else X).to(U.dtype)
-
-
-def multiplies_bfloat16(device: str) -> bool:
-    """Whether a type of device, ``"cpu"`` or ``"cuda"``, has instructions for products of bfloat16."""
-    if device == "cpu":
-        there = torch.cpu.get_capabilities()
-        # AVX-512's and AMX's on x86, and ARM's
-        return any(there.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-    return device == "cuda"
+        R = torch.addmm(A, A, A, beta=b, alpha=c)
+        R.diagonal().add_(a)
+        A, factors = R @ A @ R, R @ factors
+    O: Tensor = factors @ X  # noqa: E741  the module's O
+    return (O.T if f > k else O).to(U.dtype)
