@@ -54,6 +54,11 @@ class OneLineParser(ArgumentParser):
         print(f"{self.prog}: error: {line}", file=sys.stderr)
         sys.exit(2)
 
+    def options_in(self, arguments: Sequence[str]) -> set[str]:
+        """Names of the options that a command line gives itself, and not by a file."""
+        words = {word.split("=")[0] for word in arguments}
+        return {action.dest for action in self._actions if words.intersection(action.option_strings)}
+
     def nearest_flag(self, unknown: str) -> str:
         flags = [flag for action in self._actions for flag in action.option_strings]
         nearest = get_close_matches(unknown, flags, n=1)
@@ -186,9 +191,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: the command line; None takes the process's own.
     """
     parser = make_parser()
+    arguments = sys.argv[1:] if arguments is None else arguments
     given = parser.parse_args(arguments)
     try:
-        settings = Settings.complete(vars(given))
+        settings = Settings.complete(vars(given), parser.options_in(arguments))
     except SettingsError as error:
         parser.error(str(error))
 

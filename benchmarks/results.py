@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import date
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -25,6 +25,9 @@ MIB = 2**20
 # Okabe and Ito's, told apart by colour-blind readers too; and markers, which need no colour
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 MARKERS = ("o", "s", "^", "D")
+
+
+RowKind = TypeVar("RowKind")  # a dataclass of str, int, float, and None
 
 
 @dataclass(frozen=True)
@@ -102,15 +105,22 @@ class Work:
                     time_ratio_upper=ratio.upper if is_ours else None,
                     memory_ratio=memory_ratio(ours, natives) if is_ours else None,
                     rounds=len(measurement.seconds),
-                    device=device_name(device),
-                    threads=torch.get_num_threads(),
-                    cpu_capability=torch.backends.cpu.get_cpu_capability(),
-                    python=platform.python_version(),
-                    torch=str(torch.__version__),
-                    date=date.today().isoformat(),
+                    **conditions(device),
                 )
             )
         return rows
+
+
+def conditions(device: torch.device) -> dict[str, Any]:
+    """Where, with what and when, as the last columns of every CSV say."""
+    return {
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "date": date.today().isoformat(),
+    }
 
 
 def device_name(device: torch.device) -> str:
@@ -131,21 +141,29 @@ def place(folder: Path, benchmark: str, device: torch.device, precision: str) ->
 
 def write(rows: Sequence[Row], file: Path) -> None:
     """Write the CSV, and its picture beside it."""
+    file.unlink(missing_ok=True)
+    append(rows, file)
+    draw(rows, file.with_suffix(".png"))
+
+
+def append(rows: Sequence[Any], file: Path) -> None:
+    """Add rows, objects of one dataclass, to the CSV; it is made if it is not there."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, COLUMNS)
-        writer.writeheader()
+    is_new = not file.exists()
+    with file.open("a", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, [field.name for field in fields(rows[0])])
+        if is_new:
+            writer.writeheader()
         for row in rows:
             writer.writerow({column: to_text(value) for column, value in asdict(row).items()})
-    draw(rows, file.with_suffix(".png"))
 
 
 def to_text(value: object) -> object:
     return f"{value:.5g}" if isinstance(value, float) else value
 
 
-def read(file: Path) -> list[Row]:
-    """The rows that `write` wrote."""
+def read(file: Path, kind: type[RowKind]) -> list[RowKind]:
+    """The rows of a kind that `append` wrote; none if there is no file."""
     convert: dict[str, Callable[[str], Any]] = {
         "str": str,
         "int": int,
@@ -153,9 +171,12 @@ def read(file: Path) -> list[Row]:
         "str | None": lambda text: text or None,
         "float | None": lambda text: float(text) if text else None,
     }
+    if not file.exists():
+        return []
+    types = {field.name: str(field.type) for field in fields(kind)}  # type: ignore[arg-type]
     with file.open(newline="", encoding="utf-8") as stream:
         return [
-            Row(**{field.name: convert[str(field.type)](line[field.name]) for field in fields(Row)})
+            kind(**{name: convert[type_](line[name]) for name, type_ in types.items()})
             for line in csv.DictReader(stream)
         ]
 

@@ -15,7 +15,7 @@ from results import Row, describe, means, ours, read
 
 def summary(folder: Path) -> str:
     """A section for each CSV in the folder."""
-    return "\n\n".join(section(read(file)) for file in sorted(folder.glob("*.csv")))
+    return "\n\n".join(section(read(file, Row)) for file in sorted(folder.glob("*.csv")))
 
 
 def section(rows: Sequence[Row]) -> str:

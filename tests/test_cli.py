@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ansnet.cli import main, make_parser
+from ansnet.training.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 SMALL = "CNR(8), M(4), CR(16), M(4), L(10)"
@@ -122,6 +125,44 @@ def test_a_configuration_with_an_unknown_key_names_it(
     error = capsys.readouterr().err
     assert "epochs" in error
     assert error.count("\n") == 1
+
+
+def test_an_option_overrules_a_file_and_what_depends_on_it(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text("model: resnet9\naugment: true\ncutout: 8\nflip: random\n")
+    parser = make_parser()
+    arguments = ["--config", str(file), "--no-augment", "--seed=3"]
+    assert parser.options_in(arguments) == {"config", "augment", "seed"}
+    settings = Settings.complete(vars(parser.parse_args(arguments)), parser.options_in(arguments))
+    assert (settings.augment, settings.cutout, settings.seed) == (False, 8, 3)
+
+
+def test_a_run_with_numbers_on_the_command_line_is_recorded_and_resumed(tmp_path: Path) -> None:
+    options = ["--model=CR(4), M(8), L(10)", "--dataset=shapes10", "--optimizer=muon", "--lr=0.02"]
+    options += ["--momentum=0.5", "--weight-decay=0.01", "--warmup=0.1", "--accelerator=cpu"]
+    first = run_train(*options, "--max-epochs=1", "--batch-size=500", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    (last,) = tmp_path.rglob("last.ckpt")
+    assert yaml.safe_load((last.parent.parent / "hparams.yaml").read_text())["lr"] == 0.02
+    resumed = run_train(
+        *options, "--max-epochs=2", "--batch-size=500", f"--resume={last}", cwd=tmp_path
+    )
+    assert resumed.returncode == 0, resumed.stderr
+    assert "last epoch   2" in resumed.stdout
+
+
+def test_repeated_runs_end_in_a_table(tmp_path: Path) -> None:
+    options = [
+        "--model=CR(4), M(16), L(10)",
+        "--dataset=shapes10",
+        "--max-epochs=1",
+        "--batch-size=500",
+    ]
+    result = run_train(*options, "--accelerator=cpu", "--repeat=2", "--seed=4", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"^mean +\d+\.\d\d%", result.stdout, re.MULTILINE)
+    table = tmp_path / "lightning_logs" / "notation" / "repeat_version_0.csv"
+    assert [line.split(",")[0] for line in table.read_text().splitlines()[1:4]] == ["4", "5", "mean"]
 
 
 def test_an_accelerator_that_is_not_there(

@@ -113,9 +113,16 @@ def augment(images: Tensor, augmentation: Augmentation, drawn: Draws) -> Tensor:
     if augmentation.cutout > 0:
         # the mean colour, which the normalisation makes 0
         colour = torch.tensor(MEAN, device=images.device).mul(255).round().to(images.dtype)
-        K = augmentation.cutout
-        windows(crops, min(K, H), min(K, W))[n, drawn.hole_top, drawn.hole_left] = colour
+        rows = covered(drawn.hole_top, augmentation.cutout, H)[:, :, None, None]
+        columns = covered(drawn.hole_left, augmentation.cutout, W)[:, None, :, None]
+        crops = torch.where(rows & columns, colour, crops)
     return crops
+
+
+def covered(start: Tensor, length: int, size: int) -> Tensor:
+    """Which of ``size`` places the ``length`` from ``start`` on are: N × size, of N starts."""
+    place = torch.arange(size, device=start.device)
+    return (start[:, None] <= place) & (place < start[:, None] + length)
 
 
 def with_border(images: Tensor, border: str) -> Tensor:

@@ -16,6 +16,9 @@ from torch import Tensor
 
 from ansnet.data.augmentation import Augmentation, Normalisation, augment, draw
 
+# what is drawn at random; changes by each process for itself, so that theirs is the last number
+ORDER, FIRST_FLIPS, CHANGES = range(3)
+
 
 class Images(NamedTuple):
     """Images and their classes.
@@ -64,7 +67,7 @@ class Order:
         """Indices of this process's images in this epoch."""
         everyones = torch.arange(self.size)
         if self.seed is not None:
-            everyones = torch.randperm(self.size, generator=seeded(self.seed, self.epoch, 0))
+            everyones = torch.randperm(self.size, generator=seeded(self.seed, self.epoch, ORDER))
         turns = torch.arange(self.rank, len(self) * self.processes, self.processes)
         return everyones[turns % self.size]
 
@@ -112,7 +115,7 @@ class Batches:
         order, augmentation = self.sampler, self.augmentation
         indices = order.indices().to(pixels.device)
         if augmentation is not None:
-            draws = seeded(self.seed, order.epoch, 1 + order.rank, pixels.device)
+            draws = seeded(self.seed, order.epoch, CHANGES + order.rank, pixels.device)
             flipped = self.flipped_in(order.epoch) if augmentation.flip == "alternating" else None
         order.epoch += 1
         for batch in indices.split(self.batch_size):
@@ -128,8 +131,8 @@ class Batches:
     def flipped_in(self, epoch: int) -> Tensor:
         """Which images an epoch flips if they alternate, whichever process takes them."""
         targets = self.images.targets
-        first = torch.randint(2, targets.shape, generator=seeded(self.seed, 0, 0)).to(targets.device)
-        return (first + epoch) % 2 == 1
+        first = torch.randint(2, targets.shape, generator=seeded(self.seed, 0, FIRST_FLIPS))
+        return (first.to(targets.device) + epoch) % 2 == 1
 
 
 def seeded(seed: int, epoch: int, purpose: int, device: torch.device | str = "cpu") -> torch.Generator:

@@ -59,7 +59,7 @@ class ImageClassifier(lightning.LightningModule):
     ==================================  ========================================================
     ``train/loss``, ``train/accuracy``  over the epoch, while the weights moved
     ``val/loss``, ``val/accuracy``      over the validation images, after the epoch
-    ``val/accuracy_tta``                the same with test-time averaging, after the last epoch
+    ``val/accuracy_tta``                the same with test-time augmentation, after the last epoch
     ``epoch``                           number of epochs completed
     ==================================  ========================================================
 
@@ -158,7 +158,7 @@ class ImageClassifier(lightning.LightningModule):
             )
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        steps = 1 if self.schedule == "constant" else int(self.trainer.estimated_stepping_batches)
+        steps = int(self.trainer.estimated_stepping_batches)
         optimizer = self.make_optimizer()
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: learning_rate_factor(step, steps, self.schedule, self.warmup)
@@ -178,8 +178,9 @@ class ImageClassifier(lightning.LightningModule):
         if self.optimizer == "adamw":
             return torch.optim.AdamW(groups, self.lr, fused=fused)
         if self.optimizer == "sgd":
+            nesterov = self.nesterov and self.momentum > 0  # which PyTorch insists on
             return torch.optim.SGD(
-                groups, self.lr, momentum=self.momentum, nesterov=self.nesterov, fused=fused
+                groups, self.lr, momentum=self.momentum, nesterov=nesterov, fused=fused
             )
         return Muon(groups, self.lr, self.momentum)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 class Epoch:
     """The figures after an epoch; epoch 0 is the untrained network.
 
-    The accuracy with test-time averaging, ``val_accuracy_tta``, is known only after the last epoch, if
-    asked for; the seconds of training so far, ``training_seconds``, only of a trained network.
+    The accuracy with test-time augmentation, ``val_accuracy_tta``, is known after the last epoch only,
+    if asked for; the seconds of training so far, ``training_seconds``, only of a trained network.
     """
 
     epoch: int

@@ -21,7 +21,7 @@ class Figures:
     Attributes:
         run: the seed, or ``"mean"``, ``"deviation"`` (of the sample, over n − 1), ``"best"`` or
             ``"worst"``.
-        val_accuracy_tta: with test-time averaging; None if it was not asked for.
+        val_accuracy_tta: with test-time augmentation; None if it was not asked for.
         training_seconds: without validation.
         log_dir: where the run is recorded; empty for several.
     """

@@ -46,7 +46,7 @@ class Result:
         return "\n".join(
             [
                 f"last epoch   {last.epoch}: validation accuracy {last.val_accuracy:.2%}"
-                + (f"; {flipped:.2%} by images and their mirror images" if flipped else ""),
+                + ("" if flipped is None else f"; {flipped:.2%} by images and their mirror images"),
                 f"best epoch   {self.best.epoch} of {last.epoch}: validation accuracy "
                 f"{self.best.val_accuracy:.2%}, loss {self.best.val_loss:.4f}; training accuracy "
                 f"{self.best.train_accuracy:.2%}, loss {self.best.train_loss:.4f}",
@@ -169,7 +169,7 @@ def device_type(settings: Settings) -> str:
 
 
 def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> None:
-    """Refuse to resume from what holds no such network, or has nothing left to train.
+    """Refuse to resume from what holds no such network or optimizer, or has nothing left to train.
 
     Raises:
         SettingsError: saying what the file is instead.
@@ -179,6 +179,8 @@ def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> None:
         checkpoint = torch.load(str(settings.resume), map_location="cpu", weights_only=True)
         shapes = {name: tensor.shape for name, tensor in checkpoint["state_dict"].items()}
         epochs = checkpoint["epoch"] + 1
+        optimizer = checkpoint["hyper_parameters"]["optimizer"]
+        groups = [len(state["param_groups"]) for state in checkpoint["optimizer_states"]]
     except FileNotFoundError as error:
         raise SettingsError(f"{given}: there is no such file; name a checkpoint") from error
     except (OSError, KeyError, RuntimeError, UnpicklingError) as error:
@@ -186,6 +188,16 @@ def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> None:
     if shapes != {name: tensor.shape for name, tensor in classifier.state_dict().items()}:
         raise SettingsError(
             f"{given}: the checkpoint is of another network than --model {settings.model}; name its own"
+        )
+    if optimizer != settings.optimizer:
+        raise SettingsError(
+            f"{given}: the checkpoint is of a training by {optimizer}, and {settings.optimizer} cannot "
+            f"go on from it; add --optimizer {optimizer}, and what else it was trained with"
+        )
+    if groups != [2]:
+        raise SettingsError(
+            f"{given}: the checkpoint is of an older ansnet, which did not tell weights from biases; "
+            "train anew"
         )
     if epochs >= settings.max_epochs:
         raise SettingsError(

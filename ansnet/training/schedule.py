@@ -8,9 +8,9 @@ from math import cos, pi
 def learning_rate_factor(step: int, steps: int, schedule: str, warmup: float) -> float:
     """What the learning rate is multiplied by at a step.
 
-    It rises in equal steps during the warm-up, is 1 once, and falls so that it would be 0 at the step
-    after the last: in equal steps (``"linear"``; Page, *How to train your ResNet*, 2018) or along half
-    a wave (``"cosine"``; Loshchilov and Hutter, *SGDR*, 2017). ``"constant"`` does not fall.
+    It rises in equal steps during the warm-up, is 1 at the first step after, and falls so that it would
+    be 0 after the last: in equal steps (``"linear"``; Page, *How to train your ResNet*, 2018) or along
+    half a wave (``"cosine"``; Loshchilov and Hutter, *SGDR*, 2017). ``"constant"`` does not fall.
 
     Args:
         step: number of steps before this one.
@@ -22,9 +22,8 @@ def learning_rate_factor(step: int, steps: int, schedule: str, warmup: float) ->
         A factor from 0 to 1.
 
     Example:
-        >>> [learning_rate_factor(step, 8, "linear", 0.25) for step in range(8)]
-        [0.3333333333333333, 0.6666666666666666, 1.0, 0.8333333333333334, 0.6666666666666667, 0.5,
-        0.33333333333333337, 0.16666666666666663]
+        >>> [round(learning_rate_factor(step, 6, "linear", 0.3), 2) for step in range(6)]
+        [0.33, 0.67, 1.0, 0.75, 0.5, 0.25]
     """
     rise = round(warmup * steps)
     if step < rise:

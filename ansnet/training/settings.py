@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 DATASETS = ("cifar10", "shapes10")
 OPTIMIZERS = ("adam", "adamw", "sgd", "muon")
@@ -73,7 +73,6 @@ VGG7BN = Recipe(
     augment=True,
     flip="alternating",
     border="reflect",
-    cutout=8,
     test_time_flip=True,
 )
 RESNET9 = replace(VGG7BN, max_epochs=12)
@@ -86,15 +85,25 @@ OPTIMIZER_DEFAULTS: dict[str, dict[str, Any]] = {
     "muon": {"lr": 0.1, "momentum": 0.6},
 }
 
-# options that do something only while another one has one of these values
-EFFECTIVE_WITH: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "momentum": ("optimizer", ("sgd", "muon")),
-    "nesterov": ("optimizer", ("sgd",)),
-    "warmup": ("schedule", ("linear", "cosine")),
-    "flip": ("augment", (True,)),
-    "border": ("augment", (True,)),
-    "cutout": ("augment", (True,)),
-}
+
+class Condition(NamedTuple):
+    """An option that does something only while another one has such a value, as ``remedy``."""
+
+    option: str
+    other: str
+    is_met: Callable[[Any], bool]
+    remedy: Any
+
+
+CONDITIONS = (
+    Condition("momentum", "optimizer", lambda optimizer: optimizer in ("sgd", "muon"), "sgd"),
+    Condition("nesterov", "optimizer", lambda optimizer: optimizer == "sgd", "sgd"),
+    Condition("nesterov", "momentum", bool, 0.9),
+    Condition("decay_biases", "weight_decay", bool, 5e-4),
+    Condition("flip", "augment", bool, True),
+    Condition("border", "augment", bool, True),
+    Condition("cutout", "augment", bool, True),
+)
 
 
 def recommended_recipe(model: str, dataset: str) -> Recipe:
@@ -127,16 +136,18 @@ class Settings(Recipe):
     resume: str | None
 
     @classmethod
-    def complete(cls, given: Mapping[str, Any]) -> Settings:
+    def complete(cls, given: Mapping[str, Any], asked_for: Collection[str] | None = None) -> Settings:
         """Settings from what the user gave, the recommended recipe standing in for None.
 
         Args:
             given: the values by name; a missing one counts as None.
+            asked_for: names of those that the user gave by hand, and not by a file of settings, part of
+                which may be without effect; None counts all as given by hand.
 
         Raises:
-            SettingsError: an option was given that another one keeps from having an effect.
+            SettingsError: an option was asked for that another one keeps from having an effect.
         """
-        chosen = {field.name: given.get(field.name) for field in fields(cls)}
+        chosen = {field.name: plain(given.get(field.name)) for field in fields(cls)}
         recipe = recommended_recipe(str(chosen["model"]), str(chosen["dataset"]))
         optimizer = chosen["optimizer"] or recipe.optimizer
         if optimizer != recipe.optimizer:
@@ -147,13 +158,22 @@ class Settings(Recipe):
             "data_dir": os.environ.get(DATA_DIR_VARIABLE, "data"),
             **{name: value for name, value in chosen.items() if value is not None},
         }
-        for name, (other, effective) in EFFECTIVE_WITH.items():
-            if chosen[name] not in (None, False) and values[other] not in effective:
+        for option, other, is_met, remedy in CONDITIONS:
+            by_hand = asked_for is None or option in asked_for
+            # False and 0 only switch off what is off anyway
+            if by_hand and chosen[option] and not is_met(values[other]):
                 raise SettingsError(
-                    f"{flag(name, chosen[name])} has no effect with {flag(other, values[other])}; "
-                    f"add {flag(other, effective[0])} or leave it out"
+                    f"{flag(option, chosen[option])} has no effect with {flag(other, values[other])}; "
+                    f"add {flag(other, remedy)} or leave it out"
                 )
         return cls(**values)
+
+
+def plain(value: Any) -> Any:
+    """A number of a type of the command line's own as PyTorch's and YAML's readers know it."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    return float(value) if isinstance(value, float) else value
 
 
 def flag(name: str, value: Any) -> str:

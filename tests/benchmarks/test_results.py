@@ -43,7 +43,7 @@ def test_csv_holds_every_column_and_reads_back(rows: list[Row], tmp_path: Path) 
     header, *lines = file.read_text(encoding="utf-8").splitlines()
     assert header.split(",") == COLUMNS
     assert len(lines) == 3
-    assert read(file) == rows
+    assert read(file, Row) == rows
     assert file.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
 
 

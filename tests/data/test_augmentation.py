@@ -75,6 +75,15 @@ def test_the_square_is_painted_in_the_mean_colour(cutout: int, H: int, W: int) -
         assert hole.sum() == height * width
 
 
+@pytest.mark.cuda
+def test_on_cuda_the_same_is_made_of_the_same_draws() -> None:
+    augmentation = Augmentation(border="reflect", cutout=8)
+    pixels = torch.randint(256, (50, 32, 32, 3), dtype=torch.uint8)
+    drawn = draw(pixels.shape, augmentation, torch.Generator().manual_seed(0))
+    images = augment(pixels.cuda(), augmentation, Draws(*(variable.cuda() for variable in drawn)))
+    assert torch.equal(images.cpu(), augment(pixels, augmentation, drawn))
+
+
 def test_nothing_is_painted_without_cutout() -> None:
     pixels = torch.randint(256, (50, 8, 8, 3), dtype=torch.uint8)
     drawn = draw(pixels.shape, Augmentation(), torch.Generator().manual_seed(0))

@@ -208,12 +208,20 @@ def test_what_cannot_be_resumed_is_refused(result: Result, tmp_path: Path) -> No
     (tmp_path / "text.ckpt").write_text("no checkpoint")
     torch.save({"some": "thing"}, tmp_path / "other.ckpt")
     last = str(result.best_checkpoint.parent / "last.ckpt")
+    checkpoint = torch.load(last, weights_only=True)
+    del checkpoint["optimizer_states"][0]["param_groups"][1]
+    torch.save(checkpoint, tmp_path / "old.ckpt")
     for given, message in (
         ({"resume": str(tmp_path / "text.ckpt")}, "text.ckpt: this is no checkpoint"),
         ({"resume": str(tmp_path / "other.ckpt")}, "other.ckpt: this is no checkpoint"),
         ({"resume": str(tmp_path / "missing.ckpt")}, "missing.ckpt: there is no such file"),
         ({"resume": last, "model": "C(8), L(10)"}, "of another network than --model C"),
         ({"resume": last}, "2 epochs are completed, so nothing is left of --max-epochs 2"),
+        ({"resume": last, "optimizer": "muon"}, "of a training by adam, and muon cannot go on from it"),
+        (
+            {"resume": str(tmp_path / "old.ckpt"), "max_epochs": 3},
+            "old.ckpt: the .* of an older ansnet",
+        ),
     ):
         with pytest.raises(SettingsError, match=message):
             train(settings(tmp_path / "logs", **given))
@@ -359,6 +367,17 @@ def test_the_optimizers_are_set_as_told(
         assert {key: group[key] for key in own} == own
 
 
+def test_a_constant_learning_rate_may_have_a_warm_up(tmp_path: Path) -> None:
+    result = train(settings(tmp_path, lr=0.01, schedule="constant", warmup=0.25, max_epochs=1))
+    assert column(result, "learning_rate") == pytest.approx([0.0025, 0.005, 0.0075] + [0.01] * 9)
+
+
+def test_nesterovs_momentum_of_0_is_none() -> None:
+    network = create_model(SMALL)
+    classifier = ImageClassifier(network, optimizer="sgd", momentum=0.0, nesterov=True)
+    assert not classifier.make_optimizer().param_groups[0]["nesterov"]
+
+
 def test_an_unknown_optimizer_or_schedule_is_refused() -> None:
     with pytest.raises(ValueError, match="one of adam, adamw, sgd, muon, got 'adagrad'"):
         ImageClassifier(nn.Identity(), optimizer="adagrad")
@@ -397,11 +416,17 @@ def test_the_learning_rate_follows_its_schedule_to_the_end_also_when_resumed(
     assert column(resumed, "learning_rate") == pytest.approx(expected[12:])
     assert column(resumed, "train/loss_step") == column(whole, "train/loss_step")[12:]
     # of both epochs, though only the second was trained here
+    saved = torch.load(last, weights_only=True)["callbacks"]
+    (before,) = (state["training_seconds"] for name, state in saved.items() if "StepLog" in name)
     (seconds,) = column(resumed, "training_seconds")
-    assert seconds > BATCH * 12 / column(resumed, "images_per_second")[0]
+    (speed,) = column(resumed, "images_per_second")
+    assert before > 0
+    assert seconds == pytest.approx(before + BATCH * 12 / speed)
 
 
-def test_test_time_averaging_is_measured_after_the_last_epoch(result: Result, tmp_path: Path) -> None:
+def test_test_time_augmentation_is_measured_after_the_last_epoch(
+    result: Result, tmp_path: Path
+) -> None:
     assert [epoch.val_accuracy_tta for epoch in result.history] == [None, None, None]
     averaged = train(settings(tmp_path, test_time_flip=True))
     *before, last = averaged.history

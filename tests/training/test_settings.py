@@ -63,8 +63,12 @@ def test_what_goes_with_another_optimizer_than_the_recipes_is_its_own() -> None:
             "--nesterov has no effect with --optimizer muon; add --optimizer sgd or leave it out",
         ),
         (
-            {"schedule": "constant", "warmup": 0.5},
-            "--warmup 0.5 has no effect with --schedule constant; add --schedule linear",
+            {"optimizer": "sgd", "momentum": 0.0, "nesterov": True},
+            "--nesterov has no effect with --momentum 0.0; add --momentum 0.9 or leave it out",
+        ),
+        (
+            {"weight_decay": 0.0, "decay_biases": True},
+            "--decay-biases has no effect with --weight-decay 0.0; add --weight-decay 0.0005",
         ),
         (
             {"augment": False, "cutout": 8},
@@ -84,7 +88,19 @@ def test_an_option_that_another_keeps_from_having_an_effect_is_refused(
 def test_what_is_switched_off_needs_nothing() -> None:
     assert completed(model="resnet9", augment=False).cutout == RESNET9.cutout
     assert completed(optimizer="muon", nesterov=False).nesterov is False
-    assert completed(schedule="constant", warmup=0.0).warmup == 0
+    assert completed(augment=False, cutout=0).cutout == 0
+
+
+def test_what_a_file_sets_without_effect_is_not_refused() -> None:
+    given = {"model": "resnet9", "dataset": "cifar10", "augment": False, "cutout": 8}
+    assert Settings.complete(given, asked_for=["augment"]).cutout == 8
+    with pytest.raises(SettingsError, match="--cutout 8 has no effect"):
+        Settings.complete(given, asked_for=["augment", "cutout"])
+
+
+def test_numbers_are_of_pythons_own_types() -> None:
+    settings = completed(model="resnet9", lr=0.5, batch_size=7, warmup=0.1, augment=True)
+    assert {type(value) for value in asdict(settings).values()} == {str, int, float, bool, type(None)}
 
 
 def test_the_data_folder_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
