@@ -61,19 +61,13 @@ VGG7_FAST = Recipe(
     warmup=0.2,
     test_time_flip=True,
 )
-VGG7BN = Recipe(
+VGG7BN = replace(
+    VGG7_FAST,
     max_epochs=10,
-    batch_size=500,
-    optimizer="muon",
-    lr=0.1,
-    momentum=0.6,
-    schedule="linear",
-    warmup=0.2,
     label_smoothing=0.1,
     augment=True,
     flip="alternating",
     border="reflect",
-    test_time_flip=True,
 )
 RESNET9 = replace(VGG7BN, max_epochs=12)
 
