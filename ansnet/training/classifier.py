@@ -31,8 +31,9 @@ class SubsetMeans(nn.Module):
 
     def update(self, figures: Tensor, images: int) -> None:
         """Count the means over a batch, a tensor of the two."""
-        self.loss.update(figures[0], images)
-        self.accuracy.update(figures[1], images)
+        # once for each image: with its looking for NaN disabled, torchmetrics 1.9 ignores a weight
+        self.loss.update(figures[0].expand(images))
+        self.accuracy.update(figures[1].expand(images))
 
 
 class ImageClassifier(lightning.LightningModule):
@@ -122,7 +123,8 @@ class ImageClassifier(lightning.LightningModule):
         self.count(("val", "train")[dataloader_idx], figures, len(batch[1]))
         if self.test_time_flip and self.is_last_epoch:
             images, targets = batch
-            self.flip_accuracy.update(accuracy(scores + self(images.flip(3)), targets), len(targets))
+            flipped = accuracy(scores + self(images.flip(3)), targets)
+            self.flip_accuracy.update(flipped.expand(len(targets)))
             self.log("val/accuracy_tta", self.flip_accuracy, on_epoch=True, batch_size=len(targets))
 
     @property

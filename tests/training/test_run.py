@@ -22,7 +22,7 @@ from ansnet.data import Shapes10DataModule
 from ansnet.models import create_model
 from ansnet.training import run
 from ansnet.training.callbacks import StepLog
-from ansnet.training.classifier import ImageClassifier
+from ansnet.training.classifier import ImageClassifier, SubsetMeans
 from ansnet.training.metrics import accuracy
 from ansnet.training.muon import Muon
 from ansnet.training.run import (
@@ -128,6 +128,17 @@ def test_the_training_figures_are_means_over_the_epochs_images(result: Result) -
     for epoch in (1, 2):
         mean = sum(steps[12 * epoch - 12 : 12 * epoch]) / 12
         assert result.history[epoch].train_loss == pytest.approx(mean, rel=1e-5)
+
+
+def test_each_image_weighs_the_same_also_those_of_a_smaller_last_batch(tmp_path: Path) -> None:
+    means = SubsetMeans()
+    means.update(torch.tensor([1.0, 0.5]), 32)
+    means.update(torch.tensor([6.0, 0.0]), 8)
+    assert means.loss.compute().item() == 2.0
+    assert means.accuracy.compute().item() == pytest.approx(0.4)  # in float32
+    last = train(settings(tmp_path, batch_size=64, max_epochs=1, test_time_flip=True)).history[-1]
+    for share in (last.val_accuracy, last.val_accuracy_tta):  # of 100 images, 64 and 36
+        assert 100 * share == pytest.approx(round(100 * share), abs=1e-4)
 
 
 def test_what_produced_the_figures_is_recorded(result: Result) -> None:
