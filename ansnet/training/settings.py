@@ -69,7 +69,7 @@ VGG7BN = replace(
     flip="alternating",
     border="reflect",
 )
-RESNET9 = replace(VGG7BN, max_epochs=12)
+RESNET9 = replace(VGG7BN, cutout=8)
 
 # what goes with an optimizer that is not the recipe's
 OPTIMIZER_DEFAULTS: dict[str, dict[str, Any]] = {
