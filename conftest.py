@@ -13,6 +13,13 @@ import ansnet.compatibility  # noqa: F401  before any test imports torchvision
 from ansnet.training.settings import DATA_DIR_VARIABLE
 
 
+def pytest_configure() -> None:
+    """Side by side (``pytest -n``), each process, and what it starts, takes its share of the cores."""
+    if processes := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
+        share = max(1, (os.cpu_count() or 1) // processes)
+        torch.set_num_threads(int(os.environ.setdefault("OMP_NUM_THREADS", str(share))))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     no_data = pytest.mark.skip(reason=f"needs CIFAR-10: ${DATA_DIR_VARIABLE} names no folder with it")
     no_cuda = pytest.mark.skip(reason="needs a CUDA device")
