@@ -137,6 +137,7 @@ def make_parser() -> OneLineParser:
     training.add_argument(
         "--label-smoothing", type=ClosedUnitInterval, help="share of the target for all classes"
     )
+    add_switch(training, "identity-init", "convolutions start with filters that copy their channels")
     add_switch(
         training, "test-time-flip", "at the end, validate also by images and their mirror images"
     )

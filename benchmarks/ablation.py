@@ -34,6 +34,7 @@ VARIANTS = {
     "without alternating flips": "--flip random",
     "without reflected borders": "--border black",
     "with cutout": "--cutout 8",
+    "with identity initialisation": "--identity-init",
 }
 
 

@@ -26,6 +26,7 @@ from ansnet.modules import SoftmaxCrossEntropy
 from ansnet.training.callbacks import SmoothedProgress, StepLog, readable_duration
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.history import Epoch, best_epoch, draw_curves, read_history
+from ansnet.training.initialization import set_identity
 from ansnet.training.memory import keep_freed_memory
 from ansnet.training.settings import Settings, SettingsError
 
@@ -208,6 +209,8 @@ def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> None:
 
 def make_classifier(settings: Settings) -> ImageClassifier:
     network = create_model(settings.model)
+    if settings.identity_init:
+        set_identity(network)
     criterion: nn.Module = SoftmaxCrossEntropy(settings.label_smoothing)
     if settings.ops == "torch":
         network = torch_twin(network)

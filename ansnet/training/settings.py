@@ -28,8 +28,8 @@ class Recipe:
     """The settings that a model is recommended to be trained with; `Settings` says what each means.
 
     The sources are named where each is carried out: `ansnet.data.augmentation.Augmentation`,
-    `ansnet.training.muon`, `ansnet.training.schedule`, `ansnet.training.classifier`. What the recipes
-    below reached, and others, are in ``configs/``.
+    `ansnet.training.initialization`, `ansnet.training.muon`, `ansnet.training.schedule`,
+    `ansnet.training.classifier`. What the recipes below reached, and others, are in ``configs/``.
     """
 
     max_epochs: int
@@ -47,6 +47,7 @@ class Recipe:
     flip: str = "random"
     border: str = "black"
     cutout: int = 0
+    identity_init: bool = False
     test_time_flip: bool = False
 
 
