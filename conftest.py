@@ -15,9 +15,11 @@ from ansnet.training.settings import DATA_DIR_VARIABLE
 
 def pytest_configure() -> None:
     """Side by side (``pytest -n``), each process, and what it starts, takes its share of the cores."""
-    if processes := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
-        share = max(1, (os.cpu_count() or 1) // processes)
-        torch.set_num_threads(int(os.environ.setdefault("OMP_NUM_THREADS", str(share))))
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if processes > 1 and "OMP_NUM_THREADS" not in os.environ:
+        share = max(1, torch.get_num_threads() // processes)
+        torch.set_num_threads(share)
+        os.environ["OMP_NUM_THREADS"] = str(share)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

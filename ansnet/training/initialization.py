@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 
+@torch.no_grad()
 def set_identity(network: nn.Module) -> None:
     """Have the first filters of each convolution copy its channels, the others as they were.
 
@@ -17,9 +18,8 @@ def set_identity(network: nn.Module) -> None:
     single GPU* (2024), "Identity initialization".
 
     Args:
-        network: its convolutions are changed in place.
+        network: its convolutions, of one group each, are changed in place.
     """
     for conv in network.modules():
         if isinstance(conv, nn.Conv2d) and conv.out_channels >= conv.in_channels:
-            with torch.no_grad():
-                nn.init.dirac_(conv.weight[: conv.in_channels])
+            nn.init.dirac_(conv.weight[: conv.in_channels])
