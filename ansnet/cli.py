@@ -126,6 +126,11 @@ def make_parser() -> OneLineParser:
         "--optimizer", choices=known.OPTIMIZERS, help="adamw's and muon's weight decay is decoupled"
     )
     training.add_argument("--lr", type=PositiveFloat, help="learning rate, at its highest")
+    training.add_argument(
+        "--bias-lr-factor",
+        type=NonNegativeFloat,
+        help="what that of biases and normalisations is multiplied by",
+    )
     training.add_argument("--schedule", choices=known.SCHEDULES, help="how it falls to 0, step by step")
     training.add_argument(
         "--warmup", type=ClosedUnitInterval, help="share of the training in which it rises before"

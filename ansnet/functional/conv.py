@@ -40,8 +40,11 @@ sums are taken in another order, whichever was the quickest of those measured (`
 
 - for 3 × 3 windows with S = D = 1, on a CPU, `ansnet.functional.winograd` for w̄ of images larger than
   2 × 2, and for z and x̄ where channels, filters and images are large (`repays_transforms`);
-- for w̄ with few channels, and on a GPU, a product of matrices: z̄ times the window's contents at each
-  of its positions (`weight_gradient_of_patches`).
+- for w̄ with few channels, a product of matrices: z̄ times the window's contents at each of its
+  positions (`weight_gradient_of_patches`).
+
+On a GPU that product is how w̄ is computed always, unless there are groups; written without writing to
+memory, so that it can be differentiated, transformed and compiled (`weight_gradient_of_rows`).
 
 Source: the notebook, "Dvourozměrná konvoluce jako diferencovatelná funkce". For the arithmetic of
 the sizes: Dumoulin and Visin, *A guide to convolution arithmetic for deep learning* (2016), eq. 14.
@@ -159,6 +162,8 @@ def weight_gradient(
     suits = suits_winograd(x, grad_z, window_size, stride, dilation, groups)
     if suits and repays_transforms_of_gradient(x, grad_z):
         return winograd.weight_gradient(x, grad_z, padding)
+    if x.device.type == "cuda" and groups == 1:
+        return weight_gradient_of_rows(x, grad_z, window_size, stride, padding, dilation)
     if suits_patches(x, grad_z, groups):
         return weight_gradient_of_patches(x, grad_z, window_size, stride, padding, dilation)
     channels = x.unflatten(1, (groups, -1)).permute(2, 1, 0, 3, 4).flatten(1, 2)  # C/G × G·N × M × M
@@ -190,7 +195,7 @@ def weight_gradient_of_patches(
     patches = padded.unfold(2, span_h, stride[0]).unfold(3, span_w, stride[1])
     patches = patches[..., :: dilation[0], :: dilation[1]].permute(1, 4, 5, 0, 2, 3)
     gradients = grad_z.permute(0, 2, 3, 1)
-    size = max(1, PATCH_ELEMENTS[x.device.type] // patches[:, :, :, 0].numel())
+    size = max(1, PATCH_ELEMENTS // patches[:, :, :, 0].numel())
     grad_w = x.new_zeros(C * K_h * K_w, num_filters)
     for start in range(0, len(x), size):
         columns = patches.narrow(3, start, min(size, len(x) - start)).reshape(len(grad_w), -1)
@@ -199,7 +204,24 @@ def weight_gradient_of_patches(
 
 
 # How many numbers the patches of one product may have: 2 MB in float32 stay in a core's cache.
-PATCH_ELEMENTS = {"cpu": 2**19, "cuda": 2**28}
+PATCH_ELEMENTS = 2**19
+
+
+def weight_gradient_of_rows(
+    x: Tensor, grad_z: Tensor, window_size: Pair, stride: Pair, padding: Pair, dilation: Pair
+) -> Tensor:
+    """The same product with a row for each n, u, v, as channels-last memory has them: w̄ = z̄ᵀ X.
+
+    Row (n,u,v) of z̄ holds the filters, that of X the window's contents there, in the order i, j, c.
+    """
+    (K_h, K_w), (P_h, P_w), C, num_filters = window_size, padding, x.shape[1], grad_z.shape[1]
+    span_h, span_w = (D * (K - 1) + 1 for K, D in zip(window_size, dilation, strict=True))
+    padded = F.pad(x.movedim(1, -1), (0, 0, P_w, P_w, P_h, P_h))
+    patches = padded.unfold(1, span_h, stride[0]).unfold(2, span_w, stride[1])
+    patches = patches[..., :: dilation[0], :: dilation[1]].movedim(3, -1)
+    rows = patches.reshape(-1, K_h * K_w * C)
+    grad_w = grad_z.movedim(1, -1).reshape(-1, num_filters).T @ rows
+    return grad_w.view(num_filters, K_h, K_w, C).movedim(-1, 1)
 
 
 def suits_winograd(
@@ -224,8 +246,8 @@ def repays_transforms_of_gradient(x: Tensor, grad_z: Tensor) -> bool:
 
 def suits_patches(x: Tensor, grad_z: Tensor, groups: int) -> bool:
     """Whether `weight_gradient_of_patches` is the quicker one, and only numbers are asked for."""
-    large = x.device.type == "cuda" or grad_z.shape[2:].numel() >= 256
-    return large and groups == 1 and x.device.type in PATCH_ELEMENTS and only_numbers(x, grad_z)
+    large = grad_z.shape[2:].numel() >= 256
+    return large and groups == 1 and x.device.type == "cpu" and only_numbers(x, grad_z)
 
 
 def conv2d(

@@ -44,6 +44,8 @@ class ImageClassifier(lightning.LightningModule):
         criterion: the loss; None is `SoftmaxCrossEntropy`.
         optimizer: ``"adam"``, ``"adamw"``, ``"sgd"`` or ``"muon"`` (`ansnet.training.muon`).
         lr: learning rate, at its highest.
+        bias_lr_factor: what that of biases and of the parameters of normalisations is multiplied by
+            (Page, *How to train your ResNet*, 2018, part 8; by 64 there).
         momentum: of SGD and Muon.
         nesterov: take SGD's gradient a step of the momentum ahead (Sutskever et al., *On the importance
             of initialization and momentum in deep learning*, 2013), as Muon always does.
@@ -80,6 +82,7 @@ class ImageClassifier(lightning.LightningModule):
         criterion: nn.Module | None = None,
         optimizer: str = "adam",
         lr: float = 1e-3,
+        bias_lr_factor: float = 1.0,
         momentum: float = 0.9,
         nesterov: bool = False,
         weight_decay: float = 0.0,
@@ -98,6 +101,7 @@ class ImageClassifier(lightning.LightningModule):
         self.criterion = SoftmaxCrossEntropy() if criterion is None else criterion
         self.optimizer = optimizer
         self.lr = lr
+        self.bias_lr_factor = bias_lr_factor
         self.momentum = momentum
         self.nesterov = nesterov
         self.weight_decay = weight_decay
@@ -123,7 +127,8 @@ class ImageClassifier(lightning.LightningModule):
         self.count(("val", "train")[dataloader_idx], figures, len(batch[1]))
         if self.test_time_flip and self.is_last_epoch:
             images, targets = batch
-            flipped = accuracy(scores + self(images.flip(3)), targets)
+            # a copy: compiled for CUDA, the network writes its scores to the same place each time
+            flipped = accuracy(scores.clone() + self(images.flip(3)), targets)
             self.flip_accuracy.update(flipped.expand(len(targets)))
             self.log("val/accuracy_tta", self.flip_accuracy, on_epoch=True, batch_size=len(targets))
 
@@ -172,7 +177,11 @@ class ImageClassifier(lightning.LightningModule):
         biases = [parameter for parameter in self.parameters() if parameter.ndim < 2]
         groups = [
             {"params": weights, "weight_decay": self.weight_decay},
-            {"params": biases, "weight_decay": self.weight_decay if self.decay_biases else 0.0},
+            {
+                "params": biases,
+                "lr": self.lr * self.bias_lr_factor,
+                "weight_decay": self.weight_decay if self.decay_biases else 0.0,
+            },
         ]
         fused = self.device.type in ("cpu", "cuda")  # the whole step as one kernel
         if self.optimizer == "adam":

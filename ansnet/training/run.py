@@ -218,12 +218,16 @@ def make_classifier(settings: Settings) -> ImageClassifier:
     if settings.channels_last:
         network = network.to(memory_format=torch.channels_last)
     if settings.compile == "network":
-        network.compile()  # in place, so that the keys of its state are the same
+        # its kernels started as one, by graphs, which are not made for what several processes exchange
+        alone_on_cuda = device_type(settings) == "cuda" and settings.devices == 1
+        # in place, so that the keys of its state are the same
+        network.compile(mode="reduce-overhead" if alone_on_cuda else None)
     return ImageClassifier(
         network,
         criterion,
         optimizer=settings.optimizer,
         lr=settings.lr,
+        bias_lr_factor=settings.bias_lr_factor,
         momentum=settings.momentum,
         nesterov=settings.nesterov,
         weight_decay=settings.weight_decay,

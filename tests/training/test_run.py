@@ -358,6 +358,7 @@ def test_the_optimizers_are_set_as_told(
         network,
         optimizer=name,
         lr=0.1,
+        bias_lr_factor=8.0,
         momentum=0.3,
         nesterov=True,
         weight_decay=0.2,
@@ -373,8 +374,8 @@ def test_the_optimizers_are_set_as_told(
     assert decays.keys() == set(network.parameters())
     assert sorted(decays.values()) == [0.2 if decay_biases else 0.0] * (len(decays) - 4) + [0.2] * 4
     assert all(decays[weight] == 0.2 for weight in network.parameters() if weight.ndim > 1)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.8]
     for group in optimizer.param_groups:
-        assert group["lr"] == 0.1
         assert {key: group[key] for key in own} == own
 
 
@@ -414,7 +415,13 @@ original_start = StepLog.on_train_epoch_start
 def test_the_learning_rate_follows_its_schedule_to_the_end_also_when_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = {"optimizer": "muon", "lr": 0.02, "schedule": "linear", "warmup": 0.25}
+    chosen = {
+        "optimizer": "muon",
+        "lr": 0.02,
+        "schedule": "linear",
+        "warmup": 0.25,
+        "bias_lr_factor": 4.0,
+    }
     whole = train(settings(tmp_path, **chosen))
     expected = [0.02 * learning_rate_factor(step, 24, "linear", 0.25) for step in range(24)]
     assert column(whole, "learning_rate") == pytest.approx(expected)

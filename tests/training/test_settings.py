@@ -11,6 +11,7 @@ import pytest
 from ansnet.cli import make_parser
 from ansnet.training.settings import (
     NEWCOMER,
+    NOTATION,
     OPTIMIZERS,
     RESNET9,
     VGG7_FAST,
@@ -39,7 +40,7 @@ def test_the_recipe_stands_in_for_what_is_left_open() -> None:
 
 
 def test_a_network_in_notation_has_a_recipe_and_so_has_shapes10() -> None:
-    assert completed(model="CR(4), M(32), L(10)").max_epochs == RESNET9.max_epochs
+    assert completed(model="CR(4), M(32), L(10)").max_epochs == NOTATION.max_epochs
     assert completed(model="vgg7", dataset="shapes10").max_epochs == NEWCOMER.max_epochs
 
 
@@ -96,6 +97,12 @@ def test_what_a_file_sets_without_effect_is_not_refused() -> None:
     assert Settings.complete(given, asked_for=["augment"]).cutout == 8
     with pytest.raises(SettingsError, match="--cutout 8 has no effect"):
         Settings.complete(given, asked_for=["augment", "cutout"])
+
+
+def test_another_optimizer_does_not_take_the_recipes_factor() -> None:
+    assert completed(model="vgg7bn").bias_lr_factor == VGG7BN.bias_lr_factor > 1
+    assert completed(model="vgg7bn", optimizer="adam").bias_lr_factor == 1
+    assert completed(model="vgg7bn", optimizer="sgd", bias_lr_factor=3.0).bias_lr_factor == 3
 
 
 def test_numbers_are_of_pythons_own_types() -> None:
