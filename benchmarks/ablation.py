@@ -5,8 +5,9 @@
     python benchmarks/ablation.py --show
 
 Tricks that were left out of the recipe are added instead. Runs that the CSV holds already are not
-carried out again, so an ablation may be broken off and taken up. Test-time augmentation needs no run
-of its own: each gives its accuracy with and without.
+carried out again, so an ablation may be broken off and taken up; a CPU and CUDA, which calculate in
+another precision, have one each. Test-time augmentation needs no run of its own: each gives its
+accuracy with and without.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from itertools import product
 from pathlib import Path
 from statistics import mean, stdev
 from tempfile import TemporaryDirectory
+
+import torch
 
 from measure import RESULTS
 from results import append, read
@@ -33,8 +36,9 @@ VARIANTS = {
     "without augmentation": "--no-augment",
     "without alternating flips": "--flip random",
     "without reflected borders": "--border black",
+    "without higher learning rate of biases": "--bias-lr-factor 1",
+    "without identity initialisation": "--no-identity-init",
     "with cutout": "--cutout 8",
-    "with identity initialisation": "--identity-init",
 }
 
 
@@ -76,16 +80,21 @@ def main() -> None:
         "--only", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="VARIANT"
     )
     parser.add_argument("--max-epochs", type=int, default=10, help="default 10, the recipe's")
+    there = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument("--device", choices=("cpu", "cuda"), default=there, help=f"default {there}")
     parser.add_argument("--results", type=Path, default=RESULTS / "runs", help="where the CSV goes")
     parser.add_argument("--log-dir", type=Path, help="keep the runs' own records here")
     parser.add_argument("--show", action="store_true", help="print the table, and run nothing")
     options = parser.parse_args()
-    file = options.results / f"ablation-{options.max_epochs}-epochs.csv"
+    file = options.results / f"ablation-{options.max_epochs}-epochs-{options.device}.csv"
     done = {(run.name, run.options, run.seed) for run in read(file, Run)}
     with TemporaryDirectory() as temporary:
         log_dir = str(options.log_dir or temporary)
         for seed, name in product(options.seeds, () if options.show else options.only):
-            words = f"{RECIPE} --max-epochs {options.max_epochs} {VARIANTS[name]}".rstrip()
+            words = (
+                f"{RECIPE} --accelerator {options.device} --max-epochs {options.max_epochs} "
+                f"{VARIANTS[name]}"
+            ).rstrip()
             if (name, words, seed) not in done:
                 append(carry_out(name, words, seed, options.data_dir, log_dir), file)
     print(table(read(file, Run)))

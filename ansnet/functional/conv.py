@@ -43,8 +43,9 @@ sums are taken in another order, whichever was the quickest of those measured (`
 - for w̄ with few channels, a product of matrices: z̄ times the window's contents at each of its
   positions (`weight_gradient_of_patches`).
 
-On a GPU that product is how w̄ is computed always, unless there are groups; written without writing to
-memory, so that it can be differentiated, transformed and compiled (`weight_gradient_of_rows`).
+On a GPU that product is how w̄ is computed always, unless there are groups: in one piece, for K² times
+the memory of x, and without writing in place, so that it can be differentiated, transformed and
+compiled (`weight_gradient_of_rows`).
 
 Source: the notebook, "Dvourozměrná konvoluce jako diferencovatelná funkce". For the arithmetic of
 the sizes: Dumoulin and Visin, *A guide to convolution arithmetic for deep learning* (2016), eq. 14.
@@ -214,13 +215,14 @@ def weight_gradient_of_rows(
 
     Row (n,u,v) of z̄ holds the filters, that of X the window's contents there, in the order i, j, c.
     """
-    (K_h, K_w), (P_h, P_w), C, num_filters = window_size, padding, x.shape[1], grad_z.shape[1]
+    (K_h, K_w), (P_h, P_w), C = window_size, padding, x.shape[1]
+    N, num_filters, Q_h, Q_w = grad_z.shape
     span_h, span_w = (D * (K - 1) + 1 for K, D in zip(window_size, dilation, strict=True))
     padded = F.pad(x.movedim(1, -1), (0, 0, P_w, P_w, P_h, P_h))
     patches = padded.unfold(1, span_h, stride[0]).unfold(2, span_w, stride[1])
     patches = patches[..., :: dilation[0], :: dilation[1]].movedim(3, -1)
-    rows = patches.reshape(-1, K_h * K_w * C)
-    grad_w = grad_z.movedim(1, -1).reshape(-1, num_filters).T @ rows
+    rows = patches.reshape(N * Q_h * Q_w, K_h * K_w * C)
+    grad_w = grad_z.movedim(1, -1).reshape(N * Q_h * Q_w, num_filters).T @ rows
     return grad_w.view(num_filters, K_h, K_w, C).movedim(-1, 1)
 
 

@@ -204,3 +204,12 @@ class ImageClassifier(lightning.LightningModule):
             for name, moment in state.items():
                 if isinstance(moment, Tensor) and moment.shape == parameter.shape:
                     state[name] = torch.empty_like(parameter, dtype=moment.dtype).copy_(moment)
+
+    def on_train_end(self) -> None:
+        """Let go of the last gradients.
+
+        Where the network is compiled into graphs these lie in memory that the next graph writes to, and
+        Lightning would move them to the CPU together with the weights.
+        """
+        for optimizer in self.trainer.optimizers:
+            optimizer.zero_grad()

@@ -14,11 +14,11 @@ values towards 1 by products of matrices alone:
 
     X ← (a + bA + cA²) X,  A = X Xᵀ
 
-On a GPU, which multiplies large matrices of bfloat16 in no time, the steps are taken as they stand.
-Elsewhere multiplications count. Each factor ``R = a + bA + cA²`` is symmetric and commutes with ``A``,
-so the next ``A`` is ``R A R`` and ``X`` itself is needed only at the end: the steps are taken by f × f
-matrices, ``O = R₅ … R₁ X``. For 512 filters of 512 · 3 · 3 numbers that is two fifths of the
-multiplications.
+On a GPU, which multiplies large matrices of bfloat16 in no time, the steps are taken in it and as they
+stand. Elsewhere, and for weights in float64, multiplications count. Each factor ``R = a + bA + cA²`` is
+symmetric and commutes with ``A``, so the next ``A`` is ``R A R`` and ``X`` itself is needed only at the
+end: the steps are taken by f × f matrices, ``O = R₅ … R₁ X``. For 512 filters of 512 · 3 · 3 numbers
+that is two fifths of the multiplications.
 
 What is no matrix, a bias or a parameter of a normalisation, takes the step ``−η u`` itself.
 

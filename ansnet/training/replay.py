@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,30 +29,40 @@ class Replayed:
 
     def __init__(self, function: Function) -> None:
         self.function = function
-        self.recorded: list[object] | None = None
+        self.recordings: dict[object, Recording] = {}
 
     def __call__(self, tensors: list[Tensor]) -> list[Tensor]:
         if not all(tensor.is_cuda for tensor in tensors):
             return self.function(tensors)
-        kinds: list[object] = [(x.shape, x.stride(), x.dtype, x.device) for x in tensors]
-        if self.recorded != kinds:
-            self.record(tensors)
-            self.recorded = kinds
-        for recorded, tensor in zip(self.inputs, tensors, strict=True):
-            recorded.copy_(tensor)
-        self.graph.replay()
-        return self.outputs
+        kinds = tuple((x.shape, x.stride(), x.dtype, x.device) for x in tensors)
+        if kinds not in self.recordings:
+            self.recordings[kinds] = record(self.function, [tensor.clone() for tensor in tensors])
+        recording = self.recordings[kinds]
+        for input, tensor in zip(recording.inputs, tensors, strict=True):
+            input.copy_(tensor)
+        recording.graph.replay()
+        return recording.outputs
 
-    def record(self, tensors: list[Tensor]) -> None:
-        self.inputs = [tensor.clone() for tensor in tensors]
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            self.function(self.inputs)  # what libraries set up at their first use is no part of it
-        torch.cuda.current_stream().wait_stream(aside)
-        self.graph = torch.cuda.CUDAGraph()
-        # cuBLAS keeps what it has once worked in: that of this graph is to live as long as this graph
-        torch._C._cuda_clearCublasWorkspaces()
-        with torch.cuda.graph(self.graph):
-            self.outputs = self.function(self.inputs)
-        torch._C._cuda_clearCublasWorkspaces()
+
+class Recording(NamedTuple):
+    """A graph of kernels, and the tensors that it reads and writes."""
+
+    graph: torch.cuda.CUDAGraph
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+
+
+def record(function: Function, inputs: list[Tensor]) -> Recording:
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        function(inputs)  # what libraries set up at their first use is no part of it
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    gc.collect()  # an earlier training's graph, freed while this one is recorded, would break it off
+    # cuBLAS keeps what it has once worked in: that of this graph is to live as long as this graph
+    torch._C._cuda_clearCublasWorkspaces()
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        outputs = function(inputs)
+    torch._C._cuda_clearCublasWorkspaces()
+    return Recording(graph, inputs, outputs)

@@ -28,7 +28,9 @@ from ansnet.training.classifier import ImageClassifier
 from ansnet.training.history import Epoch, best_epoch, draw_curves, read_history
 from ansnet.training.initialization import set_identity
 from ansnet.training.memory import keep_freed_memory
-from ansnet.training.settings import Settings, SettingsError
+from ansnet.training.settings import Settings, SettingsError, flag
+
+LEARNING_RATES = ("lr", "bias_lr_factor")  # which a checkpoint holds
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,8 @@ def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> None:
         checkpoint = torch.load(str(settings.resume), map_location="cpu", weights_only=True)
         shapes = {name: tensor.shape for name, tensor in checkpoint["state_dict"].items()}
         epochs = checkpoint["epoch"] + 1
-        optimizer = checkpoint["hyper_parameters"]["optimizer"]
+        chosen = {"bias_lr_factor": 1.0, **checkpoint["hyper_parameters"]}  # 1 before it was an option
+        optimizer, rates = chosen["optimizer"], [(name, chosen[name]) for name in LEARNING_RATES]
         groups = [len(state["param_groups"]) for state in checkpoint["optimizer_states"]]
     except FileNotFoundError as error:
         raise SettingsError(f"{given}: there is no such file; name a checkpoint") from error
@@ -195,6 +198,12 @@ def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> None:
             f"{given}: the checkpoint is of a training by {optimizer}, and {settings.optimizer} cannot "
             f"go on from it; add --optimizer {optimizer}, and what else it was trained with"
         )
+    for name, rate in rates:
+        if rate != getattr(settings, name):
+            raise SettingsError(
+                f"{given}: the checkpoint is of a training with {flag(name, rate)}, with which it goes "
+                f"on; add {flag(name, rate)}"
+            )
     if groups != [2]:
         raise SettingsError(
             f"{given}: the checkpoint is of an older ansnet, which did not tell weights from biases; "

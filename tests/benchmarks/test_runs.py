@@ -104,13 +104,15 @@ def test_the_table_says_how_a_variant_differs_seed_by_seed() -> None:
     ("variant", "changed"),
     [
         ("the recipe", set()),
-        ("without Muon", {"optimizer", "momentum", "nesterov", "weight_decay"}),
+        ("without Muon", {"optimizer", "momentum", "nesterov", "weight_decay", "bias_lr_factor"}),
         ("without falling learning rate", {"schedule"}),
         ("without warm-up", {"warmup"}),
         ("without label smoothing", {"label_smoothing"}),
         ("without augmentation", {"augment"}),
         ("without alternating flips", {"flip"}),
         ("without reflected borders", {"border"}),
+        ("without higher learning rate of biases", {"bias_lr_factor"}),
+        ("without identity initialisation", {"identity_init"}),
         ("with cutout", {"cutout"}),
     ],
 )

@@ -8,7 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ansnet.training.muon import COEFFICIENTS, Muon, orthogonalized
+from ansnet.training.muon import (
+    COEFFICIENTS,
+    Muon,
+    iterated_by_factors,
+    iterated_in_bfloat16,
+    orthogonalized,
+)
 
 
 def alone(U: Tensor) -> Tensor:
@@ -45,7 +51,20 @@ def test_it_is_the_iteration_on_the_whole_matrix(shape: tuple[int, int], smalles
     torch.testing.assert_close(alone(U.double()), X, rtol=0, atol=1e-12)
 
 
-def test_half_precision_is_calculated_in_single() -> None:
+@pytest.mark.parametrize("shape", [(64, 147), (40, 90), (16, 16)])
+def test_several_at_a_time_in_bfloat16_are_those_alone_in_bfloat16(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    Xs = torch.randn(3, *shape)
+    Xs /= Xs.square().sum((1, 2), keepdim=True).sqrt()
+    together = iterated_in_bfloat16(Xs)
+    for X, one in zip(Xs, together, strict=True):
+        torch.testing.assert_close(one, iterated_in_bfloat16(X[None])[0], rtol=0, atol=0.01)
+        # rounded (2⁻⁹) in each of five iterations, by elements of some 1/√k
+        error = (one.float() - iterated_by_factors(X)).norm() / one.float().norm()
+        assert error < 0.02
+
+
+def test_half_precision_is_calculated_in_single_on_a_cpu() -> None:
     U = torch.randn(8, 20, dtype=torch.bfloat16)
     assert torch.equal(alone(U), alone(U.float()).bfloat16())
 

@@ -34,7 +34,7 @@ def test_on_cuda_it_does_the_same_with_other_numbers_and_other_shapes() -> None:
         return sums_and_products(tensors)
 
     replayed = Replayed(counted)
-    for size in (3, 3, 3, 5):
+    for size in (3, 3, 5, 3, 5):
         a, b = torch.randn(2, size, size, device="cuda")
         for ours, expected in zip(replayed([a, b]), sums_and_products([a, b]), strict=True):
             torch.testing.assert_close(ours, expected)
@@ -46,7 +46,11 @@ def test_on_cuda_it_does_the_same_with_other_numbers_and_other_shapes() -> None:
 def test_muon_takes_the_same_steps_on_cuda(memory_format: torch.memory_format) -> None:
     torch.manual_seed(0)
     network = nn.Sequential(
-        nn.Conv2d(3, 16, 3), nn.Conv2d(16, 16, 3), nn.Flatten(), nn.Linear(64, 16), nn.Linear(16, 4)
+        nn.Conv2d(3, 64, 3),  # a tall one, two equal ones, a wide one
+        nn.Conv2d(64, 64, 3),
+        nn.Conv2d(64, 64, 3),
+        nn.Flatten(),
+        nn.Linear(64, 10),
     ).to(memory_format=memory_format)  # type: ignore[call-overload]
     twin = deepcopy(network).cuda()
     optimizers = [Muon(n.parameters(), lr=0.1, momentum=0.6, weight_decay=0.1) for n in (network, twin)]

@@ -230,6 +230,11 @@ def test_what_cannot_be_resumed_is_refused(result: Result, tmp_path: Path) -> No
         ({"resume": last}, "2 epochs are completed, so nothing is left of --max-epochs 2"),
         ({"resume": last, "optimizer": "muon"}, "of a training by adam, and muon cannot go on from it"),
         (
+            {"resume": last, "lr": 0.5},
+            "of a training with --lr 0.001, with which it goes on; add --lr 0",
+        ),
+        ({"resume": last, "bias_lr_factor": 8.0}, "it goes on; add --bias-lr-factor 1.0"),
+        (
             {"resume": str(tmp_path / "old.ckpt"), "max_epochs": 3},
             "old.ckpt: the .* of an older ansnet",
         ),

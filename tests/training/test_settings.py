@@ -40,7 +40,8 @@ def test_the_recipe_stands_in_for_what_is_left_open() -> None:
 
 
 def test_a_network_in_notation_has_a_recipe_and_so_has_shapes10() -> None:
-    assert completed(model="CR(4), M(32), L(10)").max_epochs == NOTATION.max_epochs
+    network = completed(model="CR(4), M(32), L(10)")
+    assert (network.max_epochs, network.bias_lr_factor) == (NOTATION.max_epochs, 1.0)
     assert completed(model="vgg7", dataset="shapes10").max_epochs == NEWCOMER.max_epochs
 
 
