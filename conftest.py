@@ -30,6 +30,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(no_data)
         if "cuda" in item.keywords and not torch.cuda.is_available():
             item.add_marker(no_cuda)
+    # the longest first, for which at the end the other processes would wait
+    items.sort(key=lambda item: "cifar10" not in item.keywords)
 
 
 def cifar10_folder() -> Path:
