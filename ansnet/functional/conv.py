@@ -191,10 +191,8 @@ def weight_gradient_of_patches(
     images at a time, so that the patches, K² times as large as x, stay in the cache.
     """
     (K_h, K_w), (P_h, P_w), C, num_filters = window_size, padding, x.shape[1], grad_z.shape[1]
-    span_h, span_w = (D * (K - 1) + 1 for K, D in zip(window_size, dilation, strict=True))
     padded = F.pad(x.contiguous(), (P_w, P_w, P_h, P_h))
-    patches = padded.unfold(2, span_h, stride[0]).unfold(3, span_w, stride[1])
-    patches = patches[..., :: dilation[0], :: dilation[1]].permute(1, 4, 5, 0, 2, 3)
+    patches = window_contents(padded, 2, window_size, stride, dilation).permute(1, 4, 5, 0, 2, 3)
     gradients = grad_z.permute(0, 2, 3, 1)
     size = max(1, PATCH_ELEMENTS // patches[:, :, :, 0].numel())
     grad_w = x.new_zeros(C * K_h * K_w, num_filters)
@@ -217,13 +215,23 @@ def weight_gradient_of_rows(
     """
     (K_h, K_w), (P_h, P_w), C = window_size, padding, x.shape[1]
     N, num_filters, Q_h, Q_w = grad_z.shape
-    span_h, span_w = (D * (K - 1) + 1 for K, D in zip(window_size, dilation, strict=True))
     padded = F.pad(x.movedim(1, -1), (0, 0, P_w, P_w, P_h, P_h))
-    patches = padded.unfold(1, span_h, stride[0]).unfold(2, span_w, stride[1])
-    patches = patches[..., :: dilation[0], :: dilation[1]].movedim(3, -1)
+    patches = window_contents(padded, 1, window_size, stride, dilation).movedim(3, -1)
     rows = patches.reshape(N * Q_h * Q_w, K_h * K_w * C)
     grad_w = grad_z.movedim(1, -1).reshape(N * Q_h * Q_w, num_filters).T @ rows
     return grad_w.view(num_filters, K_h, K_w, C).movedim(-1, 1)
+
+
+def window_contents(
+    padded: Tensor, axis: int, window_size: Pair, stride: Pair, dilation: Pair
+) -> Tensor:
+    """What the window holds at each of its positions, a view: K_h × K_w are added behind all axes.
+
+    Rows and columns are the axes ``axis`` and ``axis + 1``, and become those of the positions.
+    """
+    span_h, span_w = (D * (K - 1) + 1 for K, D in zip(window_size, dilation, strict=True))
+    spans = padded.unfold(axis, span_h, stride[0]).unfold(axis + 1, span_w, stride[1])
+    return spans[..., :: dilation[0], :: dilation[1]]
 
 
 def suits_winograd(

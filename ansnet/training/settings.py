@@ -79,10 +79,10 @@ NOTATION = replace(VGG7BN, bias_lr_factor=1.0)
 
 # what goes with an optimizer that is not the recipe's
 OPTIMIZER_DEFAULTS: dict[str, dict[str, Any]] = {
-    "adam": {"lr": 1e-3, "bias_lr_factor": 1.0},
-    "adamw": {"lr": 1e-3, "bias_lr_factor": 1.0, "weight_decay": 0.01},
-    "sgd": {"lr": 0.01, "bias_lr_factor": 1.0, "momentum": 0.9},
-    "muon": {"lr": 0.1, "bias_lr_factor": 1.0, "momentum": 0.6},
+    "adam": {"lr": 1e-3},
+    "adamw": {"lr": 1e-3, "weight_decay": 0.01},
+    "sgd": {"lr": 0.01, "momentum": 0.9},
+    "muon": {"lr": 0.1, "momentum": 0.6},
 }
 
 
@@ -151,7 +151,7 @@ class Settings(Recipe):
         recipe = recommended_recipe(str(chosen["model"]), str(chosen["dataset"]))
         optimizer = chosen["optimizer"] or recipe.optimizer
         if optimizer != recipe.optimizer:
-            recipe = replace(recipe, **OPTIMIZER_DEFAULTS[optimizer])
+            recipe = replace(recipe, bias_lr_factor=1.0, **OPTIMIZER_DEFAULTS[optimizer])
         values: dict[str, Any] = {
             **chosen,
             **asdict(recipe),

@@ -20,13 +20,11 @@ SETTINGS = [  # image, window, stride, padding, dilation
 ]
 
 
-def made(
-    image: Pair, window: Pair, *hyperparameters: Pair, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
+def made(image: Pair, window: Pair, *hyperparameters: Pair) -> tuple[Tensor, Tensor]:
     """An x, and a z̄ of the shape that z has."""
     torch.manual_seed(0)
-    x = torch.randn(3, 4, *image, dtype=dtype)
-    z = F.conv2d(x, torch.zeros(6, 4, *window, dtype=dtype), None, *hyperparameters)
+    x = torch.randn(3, 4, *image, dtype=torch.float64)
+    z = F.conv2d(x, x.new_zeros(6, 4, *window), None, *hyperparameters)
     return x, torch.randn_like(z)
 
 
@@ -40,7 +38,7 @@ def test_it_is_the_formula(
     dilation: Pair,
     memory_format: torch.memory_format,
 ) -> None:
-    x, grad_z = made(image, window, stride, padding, dilation, dtype=torch.float64)
+    x, grad_z = made(image, window, stride, padding, dilation)
     x, grad_z = (tensor.contiguous(memory_format=memory_format) for tensor in (x, grad_z))
     hyperparameters = window, stride, padding, dilation
     formula = weight_gradient(x.requires_grad_(), grad_z, *hyperparameters, 1)
@@ -49,7 +47,7 @@ def test_it_is_the_formula(
 
 
 def test_it_can_be_differentiated_and_transformed() -> None:
-    x, grad_z = made((5, 6), (3, 2), (2, 1), (1, 0), (1, 2), dtype=torch.float64)
+    x, grad_z = made((5, 6), (3, 2), (2, 1), (1, 0), (1, 2))
 
     def rows(x: Tensor, grad_z: Tensor) -> Tensor:
         return weight_gradient_of_rows(x, grad_z, (3, 2), (2, 1), (1, 0), (1, 2))
