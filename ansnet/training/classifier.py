@@ -13,6 +13,7 @@ from ansnet.training.metrics import accuracy
 from ansnet.training.muon import Muon
 from ansnet.training.schedule import learning_rate_factor
 from ansnet.training.settings import OPTIMIZERS, SCHEDULES
+from ansnet.training.views import other_views
 
 if TYPE_CHECKING:
     from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
@@ -54,8 +55,9 @@ class ImageClassifier(lightning.LightningModule):
             weight decay regularization*, 2019).
         decay_biases: that of biases and of the parameters of normalisations, too.
         schedule, warmup: of the learning rate, see `learning_rate_factor`.
-        test_time_flip: after the last epoch, validate also by the mean of the scores of an image and of
-            its mirror image (Simonyan and Zisserman, *Very deep convolutional networks*, 2015).
+        test_time_flip, test_time_shift: after the last epoch, validate also by the scores of an image
+            and its mirror image, of an image and what it is shifted to, or of all these together
+            (`ansnet.training.views`).
 
     Logs, each under the name that it has in TensorBoard and in ``metrics.csv``:
 
@@ -90,6 +92,7 @@ class ImageClassifier(lightning.LightningModule):
         schedule: str = "constant",
         warmup: float = 0.0,
         test_time_flip: bool = False,
+        test_time_shift: bool = False,
     ) -> None:
         super().__init__()
         if optimizer not in OPTIMIZERS:
@@ -109,7 +112,8 @@ class ImageClassifier(lightning.LightningModule):
         self.schedule = schedule
         self.warmup = warmup
         self.test_time_flip = test_time_flip
-        self.flip_accuracy = torchmetrics.MeanMetric(nan_strategy="disable")
+        self.test_time_shift = test_time_shift
+        self.augmented_accuracy = torchmetrics.MeanMetric(nan_strategy="disable")
         self.train_means = SubsetMeans()
         self.val_means = SubsetMeans()
 
@@ -125,12 +129,14 @@ class ImageClassifier(lightning.LightningModule):
     def validation_step(self, batch: Batch, batch_index: int, dataloader_idx: int = 0) -> None:
         scores, _, figures = self.measure(batch)
         self.count(("val", "train")[dataloader_idx], figures, len(batch[1]))
-        if self.test_time_flip and self.is_last_epoch:
+        if (self.test_time_flip or self.test_time_shift) and self.is_last_epoch:
             images, targets = batch
             # a copy: compiled for CUDA, the network writes its scores to the same place each time
-            flipped = accuracy(scores.clone() + self(images.flip(3)), targets)
-            self.flip_accuracy.update(flipped.expand(len(targets)))
-            self.log("val/accuracy_tta", self.flip_accuracy, on_epoch=True, batch_size=len(targets))
+            total = scores.to(torch.promote_types(scores.dtype, torch.float32), copy=True)
+            for view, weight in other_views(images, self.test_time_flip, self.test_time_shift):
+                total += weight * self(view)
+            self.augmented_accuracy.update(accuracy(total, targets).expand(len(targets)))
+            self.log("val/accuracy_tta", self.augmented_accuracy, batch_size=len(targets))
 
     @property
     def is_last_epoch(self) -> bool:

@@ -75,7 +75,7 @@ class Repetition:
             writer.writerows(asdict(row) for row in [*self.runs, *self.statistics()])
 
     def __str__(self) -> str:
-        lines = [f"{'seed':<12}{'val accuracy':>14}{'with mirror images':>22}{'training':>12}"]
+        lines = [f"{'seed':<12}{'val accuracy':>14}{'test-time augmented':>22}{'training':>12}"]
         for row in [*self.runs, *self.statistics()]:
             averaged = "–" if row.val_accuracy_tta is None else f"{row.val_accuracy_tta:.2%}"
             duration = readable_duration(row.training_seconds)

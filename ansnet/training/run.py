@@ -45,11 +45,11 @@ class Result:
 
     def __str__(self) -> str:
         last = self.history[-1]
-        flipped = last.val_accuracy_tta
+        augmented = last.val_accuracy_tta
         return "\n".join(
             [
                 f"last epoch   {last.epoch}: validation accuracy {last.val_accuracy:.2%}"
-                + ("" if flipped is None else f"; {flipped:.2%} by images and their mirror images"),
+                + ("" if augmented is None else f"; {augmented:.2%} with test-time augmentation"),
                 f"best epoch   {self.best.epoch} of {last.epoch}: validation accuracy "
                 f"{self.best.val_accuracy:.2%}, loss {self.best.val_loss:.4f}; training accuracy "
                 f"{self.best.train_accuracy:.2%}, loss {self.best.train_loss:.4f}",
@@ -244,6 +244,7 @@ def make_classifier(settings: Settings) -> ImageClassifier:
         schedule=settings.schedule,
         warmup=settings.warmup,
         test_time_flip=settings.test_time_flip,
+        test_time_shift=settings.test_time_shift,
     )
 
 

@@ -29,7 +29,8 @@ class Recipe:
 
     The sources are named where each is carried out: `ansnet.data.augmentation.Augmentation`,
     `ansnet.training.initialization`, `ansnet.training.muon`, `ansnet.training.schedule`,
-    `ansnet.training.classifier`. What the recipes below reached, and others, are in ``configs/``.
+    `ansnet.training.classifier`, `ansnet.training.views`. What the recipes below reached, and others,
+    are in ``configs/``.
     """
 
     max_epochs: int
@@ -50,6 +51,7 @@ class Recipe:
     cutout: int = 0
     identity_init: bool = False
     test_time_flip: bool = False
+    test_time_shift: bool = False
 
 
 NEWCOMER = Recipe(max_epochs=2, batch_size=32, optimizer="adam", lr=5e-4)

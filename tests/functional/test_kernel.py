@@ -90,11 +90,11 @@ def test_a_compiler_that_fails_is_told_of_once(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("memory_format", FORMATS)
 def test_generated_code_computes_the_formula(memory_format: torch.memory_format) -> None:
     torch.manual_seed(0)
-    x = torch.randn(8, 32, 20, 22, dtype=torch.float64).contiguous(memory_format=memory_format)
+    x = torch.randn(8, 32, 21, 23, dtype=torch.float64).contiguous(memory_format=memory_format)
     gamma, beta = torch.randn(2, 32, dtype=torch.float64).requires_grad_()
     inputs = x.requires_grad_(), gamma, beta
     assert x.numel() >= LEAST
-    normalised = [{"window_size": window, "training": True} for window in (None, 2, 3)]
+    normalised = [{"window_size": window, "training": True} for window in (None, 2)]
     functions: list[Callable[[], Tensor]] = [
         lambda: relu(x) * gamma[:, None, None],
         lambda: relu_max_pool2d(x, 2) * gamma[:, None, None],

@@ -80,7 +80,7 @@ def test_statistics_are_taken_figure_by_figure() -> None:
 def test_the_table_on_the_terminal() -> None:
     runs = [figures("0", 0.78, 61, 0.79), figures("1", 0.76, 63, 0.77)]
     assert str(Repetition(runs, Path("logs/repeat_version_0.csv"))).splitlines() == [
-        "seed          val accuracy    with mirror images    training",
+        "seed          val accuracy   test-time augmented    training",
         "0                   78.00%                79.00%        1:01",
         "1                   76.00%                77.00%        1:03",
         "mean                77.00%                78.00%        1:02",

@@ -35,6 +35,7 @@ from ansnet.training.run import (
 )
 from ansnet.training.schedule import learning_rate_factor
 from ansnet.training.settings import Settings, SettingsError
+from ansnet.training.views import other_views
 
 SMALL = "CNR(8), M(4), CR(16), M(4), LR(16), L(10)"
 BATCH = 50  # 600 training images make 12 steps, 100 validation images 2
@@ -447,20 +448,27 @@ def test_the_learning_rate_follows_its_schedule_to_the_end_also_when_resumed(
     assert seconds == pytest.approx(before + BATCH * 12 / speed)
 
 
+@pytest.mark.parametrize(
+    "views",
+    [{"flip": True, "shift": False}, {"flip": False, "shift": True}, {"flip": True, "shift": True}],
+)
 def test_test_time_augmentation_is_measured_after_the_last_epoch(
-    result: Result, tmp_path: Path
+    result: Result, tmp_path: Path, views: dict[str, bool]
 ) -> None:
     assert [epoch.val_accuracy_tta for epoch in result.history] == [None, None, None]
-    averaged = train(settings(tmp_path, test_time_flip=True))
-    *before, last = averaged.history
+    chosen = {f"test_time_{view}": is_shown for view, is_shown in views.items()}
+    augmented = train(settings(tmp_path, **chosen))
+    *before, last = augmented.history
     assert [epoch.val_accuracy_tta for epoch in before] == [None, None]
     classifier = ImageClassifier.load_from_checkpoint(
-        averaged.best_checkpoint.with_name("last.ckpt"), network=create_model(SMALL)
+        augmented.best_checkpoint.with_name("last.ckpt"), network=create_model(SMALL)
     ).eval()
     ((images, targets),) = Shapes10DataModule(batch_size=1000).val_dataloader()
-    scores = classifier(images) + classifier(images.flip(3))
+    scores = classifier(images)
+    for view, weight in other_views(images, **views):
+        scores = scores + weight * classifier(view)
     assert last.val_accuracy_tta == pytest.approx(accuracy(scores, targets).item())
-    assert f"{last.val_accuracy_tta:.2%} by images and their mirror images" in str(averaged)
+    assert f"{last.val_accuracy_tta:.2%} with test-time augmentation" in str(augmented)
 
 
 @pytest.mark.cifar10
@@ -469,7 +477,7 @@ def test_on_cifar10_the_control_follows_the_same_curve_for_100_steps(
 ) -> None:
     curves = []
     for ops in ("ansnet", "torch"):
-        chosen = replace(settings(tmp_path), model="vgg7", dataset="cifar10", ops=ops, batch_size=16)
+        chosen = replace(settings(tmp_path), model="vgg7", dataset="cifar10", ops=ops, batch_size=8)
         chosen = replace(chosen, data_dir=str(cifar10_dir), augment=False)
         lightning.seed_everything(0, verbose=False)
         logger = lightning.loggers.CSVLogger(tmp_path, ops)

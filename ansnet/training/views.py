@@ -1,0 +1,42 @@
+"""Test-time augmentation: what a network is shown of an image, to classify it by the sum of scores.
+
+An image and its mirror image count the same (Simonyan and Zisserman, *Very deep convolutional
+networks*, 2015). The image moved by a pixel up and left, and moved down and right, count half each
+(Jordan, *94% on CIFAR-10 in 3.29 seconds on a single GPU*, 2024, section 3.5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SHIFT = 1  # pixels
+
+
+def other_views(images: Tensor, flip: bool, shift: bool) -> Iterator[tuple[Tensor, float]]:
+    """What is shown besides the images themselves, and by what its scores are to be multiplied.
+
+    Args:
+        images: N × C × H × W.
+        flip: their mirror images; with ``shift``, those of the shifted images too.
+        shift: the images moved by `SHIFT` pixels; what comes in at the border is its mirror image.
+
+    Yields:
+        Images of the same shape, in the same memory layout, and the weight of their scores, where that
+        of the images' own is 1.
+    """
+    if flip:
+        yield images.flip(3), 1.0
+    if shift:
+        H, W = images.shape[2:]
+        bordered = F.pad(images, (SHIFT, SHIFT, SHIFT, SHIFT), mode="reflect")
+        for start in (0, 2 * SHIFT):
+            # a copy: a network compiled for one layout would be compiled anew for a window's
+            shifted = torch.empty_like(images)
+            shifted.copy_(bordered[:, :, start : start + H, start : start + W])
+            yield shifted, 0.5
+            if flip:
+                yield shifted.flip(3), 0.5
