@@ -28,9 +28,10 @@ from ansnet.training.classifier import ImageClassifier
 from ansnet.training.history import Epoch, best_epoch, draw_curves, read_history
 from ansnet.training.initialization import set_identity
 from ansnet.training.memory import keep_freed_memory
-from ansnet.training.settings import Settings, SettingsError, flag
+from ansnet.training.settings import Settings, SettingsError, flag, takes_effect
 
-LEARNING_RATES = ("lr", "bias_lr_factor")  # which a checkpoint holds
+# which the optimizer of a checkpoint goes on with, whatever the command line says
+KEPT = ("lr", "bias_lr_factor", "momentum", "nesterov", "weight_decay", "decay_biases")
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> None:
         shapes = {name: tensor.shape for name, tensor in checkpoint["state_dict"].items()}
         epochs = checkpoint["epoch"] + 1
         chosen = {"bias_lr_factor": 1.0, **checkpoint["hyper_parameters"]}  # 1 before it was an option
-        optimizer, rates = chosen["optimizer"], [(name, chosen[name]) for name in LEARNING_RATES]
+        optimizer, kept = chosen["optimizer"], [(name, chosen[name]) for name in KEPT]
         groups = [len(state["param_groups"]) for state in checkpoint["optimizer_states"]]
     except FileNotFoundError as error:
         raise SettingsError(f"{given}: there is no such file; name a checkpoint") from error
@@ -198,11 +199,11 @@ def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> None:
             f"{given}: the checkpoint is of a training by {optimizer}, and {settings.optimizer} cannot "
             f"go on from it; add --optimizer {optimizer}, and what else it was trained with"
         )
-    for name, rate in rates:
-        if rate != getattr(settings, name):
+    for name, value in kept:
+        if value != getattr(settings, name) and takes_effect(name, chosen):
             raise SettingsError(
-                f"{given}: the checkpoint is of a training with {flag(name, rate)}, with which it goes "
-                f"on; add {flag(name, rate)}"
+                f"{given}: the checkpoint is of a training with {flag(name, value)}, and goes on with "
+                f"that; add {flag(name, value)}"
             )
     if groups != [2]:
         raise SettingsError(

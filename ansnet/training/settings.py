@@ -171,6 +171,12 @@ class Settings(Recipe):
         return cls(**values)
 
 
+def takes_effect(option: str, values: Mapping[str, Any]) -> bool:
+    """Whether the other values let an option do something, as far as `CONDITIONS` knows."""
+    conditions = (condition for condition in CONDITIONS if condition.option == option)
+    return all(condition.is_met(values[condition.other]) for condition in conditions)
+
+
 def plain(value: Any) -> Any:
     """A number of a type of the command line's own as PyTorch's and YAML's readers know it."""
     if isinstance(value, int) and not isinstance(value, bool):

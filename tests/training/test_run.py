@@ -232,9 +232,10 @@ def test_what_cannot_be_resumed_is_refused(result: Result, tmp_path: Path) -> No
         ({"resume": last, "optimizer": "muon"}, "of a training by adam, and muon cannot go on from it"),
         (
             {"resume": last, "lr": 0.5},
-            "of a training with --lr 0.001, with which it goes on; add --lr 0",
+            "of a training with --lr 0.001, and goes on with that; add --lr 0",
         ),
-        ({"resume": last, "bias_lr_factor": 8.0}, "it goes on; add --bias-lr-factor 1.0"),
+        ({"resume": last, "bias_lr_factor": 8.0}, "goes on with that; add --bias-lr-factor 1.0"),
+        ({"resume": last, "weight_decay": 0.1}, "goes on with that; add --weight-decay 0.0"),
         (
             {"resume": str(tmp_path / "old.ckpt"), "max_epochs": 3},
             "old.ckpt: the .* of an older ansnet",
@@ -242,6 +243,9 @@ def test_what_cannot_be_resumed_is_refused(result: Result, tmp_path: Path) -> No
     ):
         with pytest.raises(SettingsError, match=message):
             train(settings(tmp_path / "logs", **given))
+    without_effect = replace(settings(tmp_path / "logs", resume=last), momentum=0.1)  # on Adam
+    with pytest.raises(SettingsError, match="nothing is left of --max-epochs 2"):
+        train(without_effect)
     assert not (tmp_path / "logs").exists()
 
 
