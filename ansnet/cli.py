@@ -146,7 +146,7 @@ def make_parser() -> OneLineParser:
     add_switch(
         training, "test-time-flip", "at the end, validate also by images and their mirror images"
     )
-    add_switch(training, "test-time-shift", "and by images shifted by a pixel")
+    add_switch(training, "test-time-shift", "at the end, validate also by images shifted by a pixel")
     training.add_argument("--seed", type=NonNegativeInt, default=0, help="same seed, same run")
     training.add_argument(
         "--repeat",

@@ -77,9 +77,9 @@ class Repetition:
     def __str__(self) -> str:
         lines = [f"{'seed':<12}{'val accuracy':>14}{'test-time augmented':>22}{'training':>12}"]
         for row in [*self.runs, *self.statistics()]:
-            averaged = "–" if row.val_accuracy_tta is None else f"{row.val_accuracy_tta:.2%}"
+            augmented = "–" if row.val_accuracy_tta is None else f"{row.val_accuracy_tta:.2%}"
             duration = readable_duration(row.training_seconds)
-            lines.append(f"{row.run:<12}{row.val_accuracy:>14.2%}{averaged:>22}{duration:>12}")
+            lines.append(f"{row.run:<12}{row.val_accuracy:>14.2%}{augmented:>22}{duration:>12}")
         return "\n".join([*lines, f"after the last epoch of each run; recorded in {self.table}"])
 
 

@@ -32,6 +32,7 @@ from ansnet.training.settings import Settings, SettingsError, flag, takes_effect
 
 # which the optimizer of a checkpoint goes on with, whatever the command line says
 KEPT = ("lr", "bias_lr_factor", "momentum", "nesterov", "weight_decay", "decay_biases")
+BEFORE_THEY_WERE_OPTIONS = {"bias_lr_factor": 1.0, "nesterov": False, "decay_biases": False}
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> None:
         checkpoint = torch.load(str(settings.resume), map_location="cpu", weights_only=True)
         shapes = {name: tensor.shape for name, tensor in checkpoint["state_dict"].items()}
         epochs = checkpoint["epoch"] + 1
-        chosen = {"bias_lr_factor": 1.0, **checkpoint["hyper_parameters"]}  # 1 before it was an option
+        chosen = {**BEFORE_THEY_WERE_OPTIONS, **checkpoint["hyper_parameters"]}
         optimizer, kept = chosen["optimizer"], [(name, chosen[name]) for name in KEPT]
         groups = [len(state["param_groups"]) for state in checkpoint["optimizer_states"]]
     except FileNotFoundError as error:
@@ -199,17 +200,17 @@ def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> None:
             f"{given}: the checkpoint is of a training by {optimizer}, and {settings.optimizer} cannot "
             f"go on from it; add --optimizer {optimizer}, and what else it was trained with"
         )
+    if groups != [2]:
+        raise SettingsError(
+            f"{given}: the checkpoint is of an older ansnet, which did not tell weights from biases; "
+            "train anew"
+        )
     for name, value in kept:
         if value != getattr(settings, name) and takes_effect(name, chosen):
             raise SettingsError(
                 f"{given}: the checkpoint is of a training with {flag(name, value)}, and goes on with "
                 f"that; add {flag(name, value)}"
             )
-    if groups != [2]:
-        raise SettingsError(
-            f"{given}: the checkpoint is of an older ansnet, which did not tell weights from biases; "
-            "train anew"
-        )
     if epochs >= settings.max_epochs:
         raise SettingsError(
             f"{given}: {epochs} epochs are completed, so nothing is left of --max-epochs "

@@ -221,8 +221,14 @@ def test_what_cannot_be_resumed_is_refused(result: Result, tmp_path: Path) -> No
     torch.save({"some": "thing"}, tmp_path / "other.ckpt")
     last = str(result.best_checkpoint.parent / "last.ckpt")
     checkpoint = torch.load(last, weights_only=True)
+    checkpoint["hyper_parameters"] |= {"optimizer": "sgd", "momentum": 0.5, "nesterov": True}
+    torch.save(checkpoint, tmp_path / "sgd.ckpt")
+    checkpoint = torch.load(last, weights_only=True)
     del checkpoint["optimizer_states"][0]["param_groups"][1]
+    for name in ("bias_lr_factor", "nesterov", "decay_biases"):
+        del checkpoint["hyper_parameters"][name]
     torch.save(checkpoint, tmp_path / "old.ckpt")
+    sgd = {"resume": str(tmp_path / "sgd.ckpt"), "optimizer": "sgd"}
     for given, message in (
         ({"resume": str(tmp_path / "text.ckpt")}, "text.ckpt: this is no checkpoint"),
         ({"resume": str(tmp_path / "other.ckpt")}, "other.ckpt: this is no checkpoint"),
@@ -236,6 +242,8 @@ def test_what_cannot_be_resumed_is_refused(result: Result, tmp_path: Path) -> No
         ),
         ({"resume": last, "bias_lr_factor": 8.0}, "goes on with that; add --bias-lr-factor 1.0"),
         ({"resume": last, "weight_decay": 0.1}, "goes on with that; add --weight-decay 0.0"),
+        (sgd, "goes on with that; add --momentum 0.5"),
+        ({**sgd, "momentum": 0.5}, "goes on with that; add --nesterov"),
         (
             {"resume": str(tmp_path / "old.ckpt"), "max_epochs": 3},
             "old.ckpt: the .* of an older ansnet",
