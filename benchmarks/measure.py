@@ -164,7 +164,8 @@ def peak_memory(call: Call, device: torch.device) -> int:
         torch.cuda.synchronize()
         return torch.cuda.max_memory_allocated() - before
     cpu = torch.profiler.ProfilerActivity.CPU
-    with torch.profiler.profile(activities=[cpu], profile_memory=True) as profile:
+    # of a single cycle all events are kept anyway; torch 2.11 warns that those of others were not
+    with torch.profiler.profile(activities=[cpu], profile_memory=True, acc_events=True) as profile:
         call()
     events = profile.profiler.kineto_results.events()
     memory = [event for event in events if event.name() == "[memory]"]
