@@ -35,8 +35,8 @@ def other_views(images: Tensor, flip: bool, shift: bool) -> Iterator[tuple[Tenso
         bordered = F.pad(images, (SHIFT, SHIFT, SHIFT, SHIFT), mode="reflect")
         for start in (0, 2 * SHIFT):
             # a copy: a network compiled for one layout would be compiled anew for a window's
-            shifted = torch.empty_like(images)
-            shifted.copy_(bordered[:, :, start : start + H, start : start + W])
+            window = bordered[:, :, start : start + H, start : start + W]
+            shifted = torch.empty_like(images).copy_(window)
             yield shifted, 0.5
             if flip:
                 yield shifted.flip(3), 0.5

@@ -94,7 +94,7 @@ def test_generated_code_computes_the_formula(memory_format: torch.memory_format)
     gamma, beta = torch.randn(2, 32, dtype=torch.float64).requires_grad_()
     inputs = x.requires_grad_(), gamma, beta
     assert x.numel() >= LEAST
-    normalised = [{"window_size": window, "training": True} for window in (None, 2)]
+    normalised = [{"window_size": window, "training": True} for window in (None, 2, 3)]
     functions: list[Callable[[], Tensor]] = [
         lambda: relu(x) * gamma[:, None, None],
         lambda: relu_max_pool2d(x, 2) * gamma[:, None, None],
