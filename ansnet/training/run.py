@@ -189,7 +189,7 @@ def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> None:
         groups = [len(state["param_groups"]) for state in checkpoint["optimizer_states"]]
     except FileNotFoundError as error:
         raise SettingsError(f"{given}: there is no such file; name a checkpoint") from error
-    except (OSError, KeyError, RuntimeError, UnpicklingError) as error:
+    except (OSError, EOFError, KeyError, RuntimeError, UnpicklingError) as error:
         raise SettingsError(f"{given}: this is no checkpoint of a run; name one") from error
     if shapes != {name: tensor.shape for name, tensor in classifier.state_dict().items()}:
         raise SettingsError(

@@ -218,6 +218,7 @@ def test_the_last_checkpoint_is_the_last_and_the_best_the_best(tmp_path: Path) -
 
 def test_what_cannot_be_resumed_is_refused(result: Result, tmp_path: Path) -> None:
     (tmp_path / "text.ckpt").write_text("no checkpoint")
+    (tmp_path / "empty.ckpt").touch()
     torch.save({"some": "thing"}, tmp_path / "other.ckpt")
     last = str(result.best_checkpoint.parent / "last.ckpt")
     checkpoint = torch.load(last, weights_only=True)
@@ -231,6 +232,7 @@ def test_what_cannot_be_resumed_is_refused(result: Result, tmp_path: Path) -> No
     sgd = {"resume": str(tmp_path / "sgd.ckpt"), "optimizer": "sgd"}
     for given, message in (
         ({"resume": str(tmp_path / "text.ckpt")}, "text.ckpt: this is no checkpoint"),
+        ({"resume": str(tmp_path / "empty.ckpt")}, "empty.ckpt: this is no checkpoint"),
         ({"resume": str(tmp_path / "other.ckpt")}, "other.ckpt: this is no checkpoint"),
         ({"resume": str(tmp_path / "missing.ckpt")}, "missing.ckpt: there is no such file"),
         ({"resume": last, "model": "C(8), L(10)"}, "of another network than --model C"),

@@ -1,0 +1,184 @@
+"""Validation accuracy of trained networks, by what they are shown of an image::
+
+    python benchmarks/views.py lightning_logs/resnet9/version_0/checkpoints/last.ckpt --data-dir data
+
+By the image alone, with its mirror image, with the image shifted, and with all of these
+(`ansnet.training.views`). A checkpoint is read where its run has left it: the run's ``hparams.yaml``
+says what network it is of.
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ansnet.compatibility import lightning
+from ansnet.data import DataError
+from ansnet.training.metrics import accuracy
+from ansnet.training.run import (
+    complete_by_device,
+    device_type,
+    make_classifier,
+    make_data,
+    silence_expected_messages,
+)
+from ansnet.training.settings import ACCELERATORS, Settings, SettingsError
+from ansnet.training.views import total_scores
+from measure import RESULTS
+from results import append, conditions
+from summary import markdown
+
+FLIP_AND_SHIFT = {
+    "plain": (False, False),
+    "flip": (True, False),
+    "shift": (False, True),
+    "flip_shift": (True, True),
+}
+
+
+@dataclass(frozen=True)
+class Accuracies:
+    """Those of one network, over all validation images.
+
+    Attributes:
+        epochs: of its training.
+    """
+
+    model: str
+    seed: int
+    epochs: int
+    plain: float
+    flip: float
+    shift: float
+    flip_shift: float
+    precision: str
+    device: str
+    threads: int
+    cpu_capability: str
+    python: str
+    torch: str
+    date: str
+
+
+class Viewer(lightning.LightningModule):
+    """Shows a network every image in each of the four ways, and counts what it gets right."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.right = dict.fromkeys(FLIP_AND_SHIFT, 0.0)
+        self.images = 0
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
+        images, targets = batch
+        scores = self.network(images)
+        self.images += len(targets)
+        for name, (flip, shift) in FLIP_AND_SHIFT.items():
+            total = total_scores(self.network, images, scores, flip, shift)
+            self.right[name] += float(accuracy(total, targets)) * len(targets)
+
+
+def settings_of(checkpoint: Path, **given: Any) -> Settings:
+    """The settings of the run that left a checkpoint, but for those that are given.
+
+    Raises:
+        SettingsError: there is no checkpoint, or no ``hparams.yaml`` of its run.
+    """
+    record = checkpoint.resolve().parents[1] / "hparams.yaml"
+    if not checkpoint.is_file():
+        raise SettingsError(f"{checkpoint}: there is no such file; name a checkpoint")
+    if not record.is_file():
+        raise SettingsError(
+            f"{checkpoint}: its run's {record} is not there; name a checkpoint where its run left it"
+        )
+    hparams = dict(lightning.core.saving.load_hparams_from_yaml(record, use_omegaconf=False))
+    chosen = {name: value for name, value in given.items() if value is not None}
+    # one pass over the images is over before generated code has paid for its generation
+    settings = replace(Settings.complete({**hparams, **chosen}, asked_for=()), compile="none")
+    return complete_by_device(settings)
+
+
+def measure(checkpoint: Path, settings: Settings) -> Accuracies:
+    """Show the network of a checkpoint all validation images.
+
+    Raises:
+        SettingsError: the file is no checkpoint, or is one of another network.
+        DataError: the data is missing or damaged.
+    """
+    classifier = make_classifier(settings)
+    try:
+        classifier.load_state_dict(
+            torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+        )
+    except (EOFError, KeyError, RuntimeError, UnpicklingError) as error:
+        raise SettingsError(
+            f"{checkpoint}: this is no checkpoint of {settings.model}; name one where its run left it"
+        ) from error
+    data = make_data(settings)
+    data.prepare_data()
+    viewer = Viewer(classifier.network)
+    trainer = data.trainer = lightning.Trainer(
+        accelerator=settings.accelerator,
+        devices=1,
+        precision=settings.precision,  # type: ignore[arg-type]
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+    )
+    with warnings.catch_warnings(), torch.compiler.set_stance("force_eager"):
+        silence_expected_messages()
+        trainer.validate(viewer, data.val_dataloader(), verbose=False)
+    accuracies: dict[str, Any] = {name: right / viewer.images for name, right in viewer.right.items()}
+    return Accuracies(
+        model=settings.model,
+        seed=settings.seed,
+        epochs=settings.max_epochs,
+        **accuracies,
+        precision=str(settings.precision),
+        **conditions(torch.device(device_type(settings))),
+    )
+
+
+def table(rows: Sequence[Accuracies]) -> str:
+    """A network a line."""
+    header = ["", "seed", "image, %", "mirror image", "shifted", "both"]
+    lines = [
+        [row.model, str(row.seed), *(f"{100 * asdict(row)[name]:.2f}" for name in FLIP_AND_SHIFT)]
+        for row in rows
+    ]
+    return markdown(header, lines)
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("checkpoint", type=Path, nargs="+", help="where its run has left it")
+    parser.add_argument("--data-dir", help="as train.py's; default that of the run")
+    parser.add_argument("--accelerator", choices=ACCELERATORS, default="auto", help="as train.py's")
+    parser.add_argument("--results", type=Path, default=RESULTS / "runs", help="where the CSV goes")
+    options = parser.parse_args(words)
+    try:
+        runs = [
+            (path, settings_of(path, data_dir=options.data_dir, accelerator=options.accelerator))
+            for path in options.checkpoint
+        ]
+        rows = []
+        for path, settings in runs:
+            rows.append(measure(path, settings))
+            append(rows[-1:], options.results / "views.csv")
+    except (SettingsError, DataError) as error:
+        parser.error(str(error))
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
