@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from ansnet.compatibility import lightning
 from ansnet.data import DataError
+from ansnet.training.memory import keep_freed_memory
 from ansnet.training.metrics import accuracy
 from ansnet.training.run import (
     complete_by_device,
@@ -31,17 +32,20 @@ from ansnet.training.run import (
     silence_expected_messages,
 )
 from ansnet.training.settings import ACCELERATORS, Settings, SettingsError
-from ansnet.training.views import total_scores
+from ansnet.training.views import other_views
 from measure import RESULTS
 from results import append, conditions
 from summary import markdown
 
-FLIP_AND_SHIFT = {
-    "plain": (False, False),
-    "flip": (True, False),
-    "shift": (False, True),
-    "flip_shift": (True, True),
-}
+CHOICES = ("plain", "flip", "shift", "flip_shift")
+# which of them show the mirror image, the first shifted image, its mirror image, the second, and its
+SHOWN_BY = (
+    ("flip", "flip_shift"),
+    ("shift", "flip_shift"),
+    ("flip_shift",),
+    ("shift", "flip_shift"),
+    ("flip_shift",),
+)
 
 
 @dataclass(frozen=True)
@@ -69,21 +73,25 @@ class Accuracies:
 
 
 class Viewer(lightning.LightningModule):
-    """Shows a network every image in each of the four ways, and counts what it gets right."""
+    """Shows a network all views of each image, and counts what it gets right by each choice of them."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
-        self.right = dict.fromkeys(FLIP_AND_SHIFT, 0.0)
+        self.right = dict.fromkeys(CHOICES, 0.0)
         self.images = 0
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
         images, targets = batch
-        scores = self.network(images)
+        own = self.network(images).float()
+        totals = {choice: own.clone() for choice in CHOICES}
+        for (view, weight), choices in zip(other_views(images, True, True), SHOWN_BY, strict=True):
+            scores = weight * self.network(view)
+            for choice in choices:
+                totals[choice] += scores
         self.images += len(targets)
-        for name, (flip, shift) in FLIP_AND_SHIFT.items():
-            total = total_scores(self.network, images, scores, flip, shift)
-            self.right[name] += float(accuracy(total, targets)) * len(targets)
+        for choice, total in totals.items():
+            self.right[choice] += float(accuracy(total, targets)) * len(targets)
 
 
 def settings_of(checkpoint: Path, **given: Any) -> Settings:
@@ -125,16 +133,17 @@ def measure(checkpoint: Path, settings: Settings) -> Accuracies:
     data = make_data(settings)
     data.prepare_data()
     viewer = Viewer(classifier.network)
-    trainer = data.trainer = lightning.Trainer(
-        accelerator=settings.accelerator,
-        devices=1,
-        precision=settings.precision,  # type: ignore[arg-type]
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-    )
     with warnings.catch_warnings(), torch.compiler.set_stance("force_eager"):
         silence_expected_messages()
+        trainer = data.trainer = lightning.Trainer(
+            accelerator=settings.accelerator,
+            devices=1,
+            precision=settings.precision,  # type: ignore[arg-type]
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
         trainer.validate(viewer, data.val_dataloader(), verbose=False)
     accuracies: dict[str, Any] = {name: right / viewer.images for name, right in viewer.right.items()}
     return Accuracies(
@@ -151,7 +160,7 @@ def table(rows: Sequence[Accuracies]) -> str:
     """A network a line."""
     header = ["", "seed", "image, %", "mirror image", "shifted", "both"]
     lines = [
-        [row.model, str(row.seed), *(f"{100 * asdict(row)[name]:.2f}" for name in FLIP_AND_SHIFT)]
+        [row.model, str(row.seed), *(f"{100 * asdict(row)[name]:.2f}" for name in CHOICES)]
         for row in rows
     ]
     return markdown(header, lines)
@@ -166,6 +175,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--accelerator", choices=ACCELERATORS, default="auto", help="as train.py's")
     parser.add_argument("--results", type=Path, default=RESULTS / "runs", help="where the CSV goes")
     options = parser.parse_args(words)
+    keep_freed_memory()
     try:
         runs = [
             (path, settings_of(path, data_dir=options.data_dir, accelerator=options.accelerator))

@@ -13,7 +13,7 @@ from ansnet.training.metrics import accuracy
 from ansnet.training.muon import Muon
 from ansnet.training.schedule import learning_rate_factor
 from ansnet.training.settings import OPTIMIZERS, SCHEDULES
-from ansnet.training.views import total_scores
+from ansnet.training.views import other_views
 
 if TYPE_CHECKING:
     from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
@@ -131,7 +131,10 @@ class ImageClassifier(lightning.LightningModule):
         self.count(("val", "train")[dataloader_idx], figures, len(batch[1]))
         if (self.test_time_flip or self.test_time_shift) and self.is_last_epoch:
             images, targets = batch
-            total = total_scores(self, images, scores, self.test_time_flip, self.test_time_shift)
+            # a copy: compiled for CUDA, the network writes its scores to the same place each time
+            total = scores.to(torch.promote_types(scores.dtype, torch.float32), copy=True)
+            for view, weight in other_views(images, self.test_time_flip, self.test_time_shift):
+                total += weight * self(view)
             self.augmented_accuracy.update(accuracy(total, targets).expand(len(targets)))
             self.log("val/accuracy_tta", self.augmented_accuracy, batch_size=len(targets))
 

@@ -75,7 +75,7 @@ VGG7BN = replace(
     bias_lr_factor=64.0,
     identity_init=True,
 )
-RESNET9 = replace(VGG7BN, max_epochs=12)
+RESNET9 = replace(VGG7BN, max_epochs=12, test_time_shift=True)
 # of a network that nobody has tried: one with 8 filters learned nothing at a factor of 64
 NOTATION = replace(VGG7BN, bias_lr_factor=1.0)
 

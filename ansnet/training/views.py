@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 SHIFT = 1  # pixels
 
@@ -40,21 +40,3 @@ def other_views(images: Tensor, flip: bool, shift: bool) -> Iterator[tuple[Tenso
             yield shifted, 0.5
             if flip:
                 yield shifted.flip(3), 0.5
-
-
-def total_scores(network: nn.Module, images: Tensor, scores: Tensor, flip: bool, shift: bool) -> Tensor:
-    """The scores of the images and of their other views, added.
-
-    Args:
-        network: what gives the scores of a view.
-        images, flip, shift: see `other_views`.
-        scores: N × classes, of the images themselves.
-
-    Returns:
-        N × classes, in float32 or wider.
-    """
-    # a copy: compiled for CUDA, a network writes its scores to the same place each time
-    total = scores.to(torch.promote_types(scores.dtype, torch.float32), copy=True)
-    for view, weight in other_views(images, flip, shift):
-        total += weight * network(view)
-    return total

@@ -6,11 +6,13 @@ from pathlib import Path
 from shutil import copyfile
 
 import pytest
+import torch
 
 import views
 from ansnet.data import Shapes10DataModule
 from ansnet.training.run import Result, train
 from ansnet.training.settings import Settings
+from ansnet.training.views import other_views
 from results import read
 
 
@@ -60,3 +62,17 @@ def test_what_is_no_checkpoint_of_a_run_is_said(
         views.main([str(tmp_path / place), "--results", str(tmp_path / "results")])
     assert message in capsys.readouterr().err
     assert not (tmp_path / "results").exists()
+
+
+def test_each_choice_of_views_is_counted() -> None:
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 4 * 4, 10))
+    images, targets = torch.randn(500, 3, 4, 4), torch.randint(10, (500,))
+    viewer = views.Viewer(network)
+    with torch.no_grad():
+        viewer.validation_step((images, targets), 0)
+        for choice, right in viewer.right.items():
+            shown = [(images, 1.0), *other_views(images, "flip" in choice, "shift" in choice)]
+            scores = torch.stack([weight * network(view) for view, weight in shown]).sum(0)
+            assert right == (scores.argmax(1) == targets).sum()
+    assert len(set(viewer.right.values())) == 4
