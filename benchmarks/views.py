@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from ansnet.compatibility import lightning
 from ansnet.data import DataError
 from ansnet.training.memory import keep_freed_memory
-from ansnet.training.metrics import accuracy
 from ansnet.training.run import (
+    check_machine,
     complete_by_device,
     device_type,
     make_classifier,
@@ -54,6 +54,10 @@ class Accuracies:
 
     Attributes:
         epochs: of its training.
+        plain: by the image alone.
+        flip: with its mirror image.
+        shift: with the image shifted.
+        flip_shift: with all of these, and the mirror images of those shifted.
     """
 
     model: str
@@ -78,7 +82,7 @@ class Viewer(lightning.LightningModule):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
-        self.right = dict.fromkeys(CHOICES, 0.0)
+        self.right = dict.fromkeys(CHOICES, 0)
         self.images = 0
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
@@ -91,16 +95,16 @@ class Viewer(lightning.LightningModule):
                 totals[choice] += scores
         self.images += len(targets)
         for choice, total in totals.items():
-            self.right[choice] += float(accuracy(total, targets)) * len(targets)
+            self.right[choice] += int((total.argmax(1) == targets).sum())
 
 
 def settings_of(checkpoint: Path, **given: Any) -> Settings:
     """The settings of the run that left a checkpoint, but for those that are given.
 
     Raises:
-        SettingsError: there is no checkpoint, or no ``hparams.yaml`` of its run.
+        SettingsError: there is no checkpoint, no ``hparams.yaml`` of its run, or no such accelerator.
     """
-    record = checkpoint.resolve().parents[1] / "hparams.yaml"
+    record = checkpoint.resolve().parent.parent / "hparams.yaml"
     if not checkpoint.is_file():
         raise SettingsError(f"{checkpoint}: there is no such file; name a checkpoint")
     if not record.is_file():
@@ -111,6 +115,7 @@ def settings_of(checkpoint: Path, **given: Any) -> Settings:
     chosen = {name: value for name, value in given.items() if value is not None}
     # one pass over the images is over before generated code has paid for its generation
     settings = replace(Settings.complete({**hparams, **chosen}, asked_for=()), compile="none")
+    check_machine(settings)
     return complete_by_device(settings)
 
 
