@@ -14,7 +14,6 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -24,6 +23,7 @@ from ansnet.compatibility import lightning
 from ansnet.data import DataError
 from ansnet.training.memory import keep_freed_memory
 from ansnet.training.run import (
+    NO_CHECKPOINT,
     check_machine,
     complete_by_device,
     device_type,
@@ -131,7 +131,7 @@ def measure(checkpoint: Path, settings: Settings) -> Accuracies:
         classifier.load_state_dict(
             torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
         )
-    except (EOFError, KeyError, RuntimeError, UnpicklingError) as error:
+    except NO_CHECKPOINT as error:
         raise SettingsError(
             f"{checkpoint}: this is no checkpoint of {settings.model}; name one where its run left it"
         ) from error

@@ -32,6 +32,8 @@ from ansnet.training.settings import Settings, SettingsError, flag, takes_effect
 
 # which the optimizer of a checkpoint goes on with, whatever the command line says
 KEPT = ("lr", "bias_lr_factor", "momentum", "nesterov", "weight_decay", "decay_biases")
+# what reading something else as a checkpoint ends in
+NO_CHECKPOINT = (OSError, EOFError, KeyError, RuntimeError, UnpicklingError)
 BEFORE_THEY_WERE_OPTIONS = {"bias_lr_factor": 1.0, "nesterov": False, "decay_biases": False}
 
 
@@ -189,7 +191,7 @@ def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> None:
         groups = [len(state["param_groups"]) for state in checkpoint["optimizer_states"]]
     except FileNotFoundError as error:
         raise SettingsError(f"{given}: there is no such file; name a checkpoint") from error
-    except (OSError, EOFError, KeyError, RuntimeError, UnpicklingError) as error:
+    except NO_CHECKPOINT as error:
         raise SettingsError(f"{given}: this is no checkpoint of a run; name one") from error
     if shapes != {name: tensor.shape for name, tensor in classifier.state_dict().items()}:
         raise SettingsError(
