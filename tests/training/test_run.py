@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partialmethod
@@ -29,8 +28,6 @@ from ansnet.training.run import (
     Result,
     complete_by_device,
     make_classifier,
-    make_data,
-    silence_expected_messages,
     train,
 )
 from ansnet.training.schedule import learning_rate_factor
@@ -483,38 +480,3 @@ def test_test_time_augmentation_is_measured_after_the_last_epoch(
         scores = scores + weight * classifier(view)
     assert last.val_accuracy_tta == pytest.approx(accuracy(scores, targets).item())
     assert f"{last.val_accuracy_tta:.2%} with test-time augmentation" in str(augmented)
-
-
-@pytest.mark.cifar10
-def test_on_cifar10_the_control_follows_the_same_curve_for_100_steps(
-    cifar10_dir: Path, tmp_path: Path
-) -> None:
-    curves = []
-    for ops in ("ansnet", "torch"):
-        chosen = replace(settings(tmp_path), model="vgg7", dataset="cifar10", ops=ops, batch_size=8)
-        chosen = replace(chosen, data_dir=str(cifar10_dir), augment=False)
-        lightning.seed_everything(0, verbose=False)
-        logger = lightning.loggers.CSVLogger(tmp_path, ops)
-        trainer = lightning.Trainer(
-            accelerator="cpu",
-            precision="64-true",
-            max_steps=100,
-            limit_val_batches=0,
-            logger=logger,
-            callbacks=[StepLog()],
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        with warnings.catch_warnings():
-            silence_expected_messages()
-            trainer.fit(make_classifier(chosen), datamodule=make_data(chosen))
-        with Path(logger.log_dir, "metrics.csv").open(newline="") as file:
-            steps = [row["train/loss_step"] for row in csv.DictReader(file)]
-        curves.append([float(loss) for loss in steps if loss])
-    ours, theirs = curves
-    assert len(ours) == 100
-    assert len(set(ours)) == 100
-    # In float64, whose rounding (1e-16) grows a thousandfold at most; in float32 Adam's division by
-    # small gradients makes two curves of torch.nn itself part after some 20 steps.
-    assert ours == pytest.approx(theirs, abs=1e-9)
