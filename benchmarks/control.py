@@ -24,7 +24,7 @@ from ansnet.compatibility import lightning
 from ansnet.training import run
 from ansnet.training.settings import Settings
 from measure import RESULTS
-from results import append, conditions
+from results import Conditions, append, conditions
 from summary import markdown
 
 RECIPE = "--model vgg7 --optimizer adam --lr 5e-4 --batch-size 64 --schedule constant --warmup 0"
@@ -45,8 +45,8 @@ PAIRS = {
 SHOWN = (10, 20, 50, 100)
 
 
-@dataclass(frozen=True)
-class Difference:
+@dataclass(frozen=True, kw_only=True)
+class Difference(Conditions):
     """After a step, the largest difference so far of the losses of two runs."""
 
     name: str
@@ -55,12 +55,6 @@ class Difference:
     seed: int
     step: int
     largest: float
-    device: str
-    threads: int
-    cpu_capability: str
-    python: str
-    torch: str
-    date: str
 
 
 class Losses(lightning.Callback):

@@ -27,11 +27,24 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 MARKERS = ("o", "s", "^", "D")
 
 
-RowKind = TypeVar("RowKind")  # a dataclass of str, int, float, and None
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """Where, with what and when: the last columns of every CSV."""
+
+    device: str
+    threads: int
+    cpu_capability: str
+    python: str
+    torch: str
+    date: str
 
 
-@dataclass(frozen=True)
-class Row:
+# a dataclass; its fields are str, int or float, or str or float or None
+RowKind = TypeVar("RowKind", bound=Conditions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row(Conditions):
     """A line of the CSV: one contender's figures, and in ours the ratios to the others'.
 
     Attributes:
@@ -60,15 +73,6 @@ class Row:
     time_ratio_upper: float | None
     memory_ratio: float | None
     rounds: int
-    device: str
-    threads: int
-    cpu_capability: str
-    python: str
-    torch: str
-    date: str
-
-
-COLUMNS = [field.name for field in fields(Row)]
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ class Work:
 
 
 def conditions(device: torch.device) -> dict[str, Any]:
-    """Where, with what and when, as the last columns of every CSV say."""
+    """The values of `Conditions`, here and now."""
     return {
         "device": device_name(device),
         "threads": torch.get_num_threads(),
@@ -146,12 +150,18 @@ def write(rows: Sequence[Row], file: Path) -> None:
     draw(rows, file.with_suffix(".png"))
 
 
-def append(rows: Sequence[Any], file: Path) -> None:
-    """Add rows, objects of one dataclass, to the CSV; it is made if it is not there."""
+def columns(kind: type[Conditions]) -> list[str]:
+    """The names of a row's fields, in the order of the CSV."""
+    last = [field.name for field in fields(Conditions)]
+    return [field.name for field in fields(kind) if field.name not in last] + last
+
+
+def append(rows: Sequence[Conditions], file: Path) -> None:
+    """Add rows, all of one kind, to the CSV; it is made if it is not there."""
     file.parent.mkdir(parents=True, exist_ok=True)
     is_new = not file.exists()
     with file.open("a", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, [field.name for field in fields(rows[0])])
+        writer = csv.DictWriter(stream, columns(type(rows[0])))
         if is_new:
             writer.writeheader()
         for row in rows:
@@ -173,7 +183,7 @@ def read(file: Path, kind: type[RowKind]) -> list[RowKind]:
     }
     if not file.exists():
         return []
-    types = {field.name: str(field.type) for field in fields(kind)}  # type: ignore[arg-type]
+    types = {field.name: str(field.type) for field in fields(kind)}
     with file.open(newline="", encoding="utf-8") as stream:
         return [
             kind(**{name: convert[type_](line[name]) for name, type_ in types.items()})

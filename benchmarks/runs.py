@@ -10,11 +10,11 @@ import torch
 from ansnet.cli import make_parser
 from ansnet.training.run import complete_by_device, device_type, train
 from ansnet.training.settings import Settings
-from results import conditions
+from results import Conditions, conditions
 
 
-@dataclass(frozen=True)
-class Run:
+@dataclass(frozen=True, kw_only=True)
+class Run(Conditions):
     """The figures after an epoch of a run, and what they depend on.
 
     Attributes:
@@ -33,12 +33,6 @@ class Run:
     training_seconds: float
     precision: str
     compile: str
-    device: str
-    threads: int
-    cpu_capability: str
-    python: str
-    torch: str
-    date: str
 
 
 def carry_out(name: str, options: str, seed: int, data_dir: str | None, log_dir: str) -> list[Run]:

@@ -34,7 +34,7 @@ from ansnet.training.run import (
 from ansnet.training.settings import ACCELERATORS, Settings, SettingsError
 from ansnet.training.views import other_views
 from measure import RESULTS
-from results import append, conditions
+from results import Conditions, append, conditions
 from summary import markdown
 
 CHOICES = ("plain", "flip", "shift", "flip_shift")
@@ -48,8 +48,8 @@ SHOWN_BY = (
 )
 
 
-@dataclass(frozen=True)
-class Accuracies:
+@dataclass(frozen=True, kw_only=True)
+class Accuracies(Conditions):
     """Those of one network, over all validation images.
 
     Attributes:
@@ -68,12 +68,6 @@ class Accuracies:
     shift: float
     flip_shift: float
     precision: str
-    device: str
-    threads: int
-    cpu_capability: str
-    python: str
-    torch: str
-    date: str
 
 
 class Viewer(lightning.LightningModule):
