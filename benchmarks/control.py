@@ -10,7 +10,6 @@ they are seen beside two runs of PyTorch's own layers that differ in the layout 
 from __future__ import annotations
 
 import argparse
-import shlex
 import warnings
 from dataclasses import dataclass
 from itertools import accumulate
@@ -19,12 +18,11 @@ from typing import Any
 
 import torch
 
-from ansnet.cli import make_parser
 from ansnet.compatibility import lightning
 from ansnet.training import run
-from ansnet.training.settings import Settings
 from measure import RESULTS
 from results import Conditions, append, conditions
+from runs import complete
 from summary import markdown
 
 RECIPE = "--model vgg7 --optimizer adam --lr 5e-4 --batch-size 64 --schedule constant --warmup 0"
@@ -71,10 +69,7 @@ class Losses(lightning.Callback):
 
 def losses(options: str, steps: int, data_dir: str | None, seed: int = 0) -> list[float]:
     """Those of the first steps that ``python train.py`` would take with these options, on a CPU."""
-    words = [*shlex.split(options), "--seed", str(seed), "--accelerator", "cpu", "--compile", "none"]
-    if data_dir is not None:
-        words += ["--data-dir", data_dir]
-    settings = Settings.complete(vars(make_parser().parse_args(words)))
+    settings = complete(f"{options} --accelerator cpu --compile none", seed, data_dir)
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     classifier, data, kept = run.make_classifier(settings), run.make_data(settings), Losses()
     with warnings.catch_warnings(), torch.compiler.set_stance("force_eager"):

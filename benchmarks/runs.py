@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -35,12 +35,17 @@ class Run(Conditions):
     compile: str
 
 
-def carry_out(name: str, options: str, seed: int, data_dir: str | None, log_dir: str) -> list[Run]:
-    """Train as ``python train.py`` with these options would, and give the figures of each epoch."""
-    words = [*shlex.split(options), "--seed", str(seed), "--log-dir", log_dir]
+def complete(options: str, seed: int, data_dir: str | None) -> Settings:
+    """The settings of ``python train.py`` with these options, this seed, and the data there."""
+    words = [*shlex.split(options), "--seed", str(seed)]
     if data_dir is not None:
         words += ["--data-dir", data_dir]
-    settings = complete_by_device(Settings.complete(vars(make_parser().parse_args(words))))
+    return Settings.complete(vars(make_parser().parse_args(words)))
+
+
+def carry_out(name: str, options: str, seed: int, data_dir: str | None, log_dir: str) -> list[Run]:
+    """Train as ``python train.py`` with these options would, and give the figures of each epoch."""
+    settings = complete_by_device(replace(complete(options, seed, data_dir), log_dir=log_dir))
     return [
         Run(
             name=name,
