@@ -10,7 +10,6 @@ they are seen beside two runs of PyTorch's own layers that differ in the layout 
 from __future__ import annotations
 
 import argparse
-import warnings
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -22,7 +21,7 @@ from ansnet.compatibility import lightning
 from ansnet.training import run
 from measure import RESULTS
 from results import Conditions, append, conditions
-from runs import complete
+from runs import bare_trainer, complete
 from summary import markdown
 
 RECIPE = "--model vgg7 --optimizer adam --lr 5e-4 --batch-size 64 --schedule constant --warmup 0"
@@ -72,19 +71,13 @@ def losses(options: str, steps: int, data_dir: str | None, seed: int = 0) -> lis
     settings = complete(f"{options} --accelerator cpu --compile none", seed, data_dir)
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     classifier, data, kept = run.make_classifier(settings), run.make_data(settings), Losses()
-    with warnings.catch_warnings(), torch.compiler.set_stance("force_eager"):
-        run.silence_expected_messages()
-        trainer = lightning.Trainer(
-            accelerator="cpu",
-            precision=settings.precision,  # type: ignore[arg-type]
-            max_steps=steps,
-            limit_val_batches=0,
-            logger=False,
-            callbacks=[kept],
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
+    with bare_trainer(
+        accelerator="cpu",
+        precision=settings.precision,
+        max_steps=steps,
+        limit_val_batches=0,
+        callbacks=[kept],
+    ) as trainer:
         trainer.fit(classifier, datamodule=data)
     return kept.values
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import shlex
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
 from ansnet.cli import make_parser
-from ansnet.training.run import complete_by_device, device_type, train
+from ansnet.compatibility import lightning
+from ansnet.training.run import complete_by_device, device_type, silence_expected_messages, train
 from ansnet.training.settings import Settings
 from results import Conditions, conditions
 
@@ -62,3 +67,17 @@ def carry_out(name: str, options: str, seed: int, data_dir: str | None, log_dir:
         for epoch in train(settings).history
         if epoch.training_seconds is not None
     ]
+
+
+@contextmanager
+def bare_trainer(**arguments: Any) -> Iterator[lightning.Trainer]:
+    """A trainer that records and prints nothing, and runs operations as they are, never compiled."""
+    with warnings.catch_warnings(), torch.compiler.set_stance("force_eager"):
+        silence_expected_messages()
+        yield lightning.Trainer(
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            **arguments,
+        )

@@ -10,7 +10,6 @@ says what network it is of.
 from __future__ import annotations
 
 import argparse
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -29,12 +28,12 @@ from ansnet.training.run import (
     device_type,
     make_classifier,
     make_data,
-    silence_expected_messages,
 )
 from ansnet.training.settings import ACCELERATORS, Settings, SettingsError
 from ansnet.training.views import other_views
 from measure import RESULTS
 from results import Conditions, append, conditions
+from runs import bare_trainer
 from summary import markdown
 
 CHOICES = ("plain", "flip", "shift", "flip_shift")
@@ -132,17 +131,10 @@ def measure(checkpoint: Path, settings: Settings) -> Accuracies:
     data = make_data(settings)
     data.prepare_data()
     viewer = Viewer(classifier.network)
-    with warnings.catch_warnings(), torch.compiler.set_stance("force_eager"):
-        silence_expected_messages()
-        trainer = data.trainer = lightning.Trainer(
-            accelerator=settings.accelerator,
-            devices=1,
-            precision=settings.precision,  # type: ignore[arg-type]
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
+    with bare_trainer(
+        accelerator=settings.accelerator, devices=1, precision=settings.precision
+    ) as trainer:
+        data.trainer = trainer
         trainer.validate(viewer, data.val_dataloader(), verbose=False)
     accuracies: dict[str, Any] = {name: right / viewer.images for name, right in viewer.right.items()}
     return Accuracies(
