@@ -5,10 +5,9 @@
     python benchmarks/ablation.py --show
 
 Cutout is added to them instead. The recipe has all of them but alternating flips, which did not pay.
-Runs that the CSV holds already are not
-carried out again, so an ablation may be broken off and taken up; a CPU and CUDA, which calculate in
-another precision, have one each. Test-time augmentation needs no run of its own: each gives its
-accuracy with and without.
+Runs that the CSV holds already are not carried out again, so an ablation may be broken off and taken
+up; a CPU and CUDA, which calculate in another precision, have one each. Test-time augmentation needs
+no run of its own: each gives its accuracy with and without.
 """
 
 from __future__ import annotations
