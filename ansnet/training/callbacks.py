@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+from pathlib import Path
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from ansnet.compatibility import lightning
 from ansnet.training.classifier import Batch
+from ansnet.training.history import read_steps
 
 Trainer = lightning.Trainer
 LightningModule = lightning.LightningModule
@@ -85,6 +88,37 @@ class StepLog(lightning.Callback):
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         module.log("images_per_second", self.epoch_images / (self.interval_start - self.epoch_start))
         module.log("training_seconds", self.training_seconds)
+
+
+class EarlierRecord(lightning.Callback):
+    """Takes what a resumed run's training had recorded before into the run's own record.
+
+    It is read from the folder that the checkpoint lies in: the figures of the steps until then from
+    ``metrics.csv``, and the checkpoint of the best epoch until then, which stays the best until a later
+    epoch is better. Where one of them is missing the record begins with the checkpoint.
+    """
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        best: Any = trainer.checkpoint_callback
+        state = checkpoint["callbacks"].get(best.state_key, {"best_model_path": ""})
+        folder = Path(str(trainer.ckpt_path)).parent
+        metrics_csv = folder.parent / "metrics.csv"
+        source = folder / Path(state["best_model_path"]).name
+        if not (metrics_csv.is_file() and source.is_file()):
+            return
+        for step, figures in read_steps(metrics_csv, checkpoint["global_step"]):
+            for logger in trainer.loggers:
+                logger.log_metrics(figures, step)
+        own = Path(best.dirpath) / source.name
+        if trainer.is_global_zero:
+            own.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, own)
+        # as it would say had the folder been this run's from the start
+        state["dirpath"] = best.dirpath
+        state["best_model_path"] = state["kth_best_model_path"] = str(own)
+        state["best_k_models"] = {str(own): state["best_model_score"]}
 
 
 class SmoothedProgress(lightning.callbacks.TQDMProgressBar):

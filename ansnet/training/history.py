@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,22 @@ def read_history(metrics_csv: Path) -> list[Epoch]:
         for epoch, values in sorted(measured.items())
         if values.keys() >= set(figures)
     ]
+
+
+def read_steps(metrics_csv: Path, steps: int) -> Iterator[tuple[int, dict[str, float]]]:
+    """What ``metrics.csv`` holds of the first ``steps`` steps: each row's step, and its figures.
+
+    A line that was cut off, as by a power failure, is left out.
+    """
+    with metrics_csv.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if None not in row.values() and int(row["step"]) < steps:
+                step = int(row.pop("step"))
+                yield step, {name: number(value) for name, value in row.items() if value}
+
+
+def number(text: str) -> float:
+    return int(text) if text.isdigit() else float(text)
 
 
 def best_epoch(history: list[Epoch]) -> Epoch:

@@ -23,7 +23,7 @@ from ansnet.data.augmentation import Augmentation
 from ansnet.functional.kernel import finds_compiler
 from ansnet.models import create_model, torch_twin
 from ansnet.modules import SoftmaxCrossEntropy
-from ansnet.training.callbacks import SmoothedProgress, StepLog, readable_duration
+from ansnet.training.callbacks import EarlierRecord, SmoothedProgress, StepLog, readable_duration
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.history import Epoch, best_epoch, draw_curves, read_history
 from ansnet.training.initialization import set_identity
@@ -287,7 +287,7 @@ def make_trainer(settings: Settings) -> lightning.Trainer:
         deterministic=True,
         inference_mode=False,  # tensors made in it before training could not be updated while training
         logger=[board, table],
-        callbacks=[best, last, StepLog(), SmoothedProgress()],
+        callbacks=[best, last, EarlierRecord(), StepLog(), SmoothedProgress()],
         num_sanity_val_steps=0,  # the validation before training has run every step already
         log_every_n_steps=0,  # but by StepLog
         enable_model_summary=False,

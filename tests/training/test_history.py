@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ansnet.training.history import Epoch, best_epoch, draw_curves, read_history
+from ansnet.training.history import Epoch, best_epoch, draw_curves, read_history, read_steps
 
 METRICS = """\
 epoch,step,train/accuracy,train/accuracy_step,train/loss,val/accuracy,val/loss
@@ -27,6 +27,27 @@ HISTORY = [Epoch(0, 2.3, 0.1, 2.31, 0.11), Epoch(1, 1.6, 0.4, 1.5, 0.5), Epoch(2
 def test_epochs_are_read_from_the_rows_and_incomplete_ones_left_out(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text(METRICS)
     assert read_history(tmp_path / "metrics.csv") == HISTORY
+
+
+def test_the_first_steps_are_read_row_by_row_and_a_line_cut_off_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text(METRICS + "3.0,2")
+    first = [
+        (
+            0,
+            {
+                "epoch": 0.0,
+                "train/accuracy": 0.1,
+                "train/loss": 2.3,
+                "val/accuracy": 0.11,
+                "val/loss": 2.31,
+            },
+        ),
+        (0, {"epoch": 0, "train/accuracy_step": 0.2}),
+        (9, {"epoch": 1.0, "val/accuracy": 0.5, "val/loss": 1.5}),
+        (9, {"epoch": 1.0, "train/accuracy": 0.4, "train/loss": 1.6}),
+    ]
+    assert list(read_steps(tmp_path / "metrics.csv", 10)) == first
+    assert len(list(read_steps(tmp_path / "metrics.csv", 30))) == METRICS.count("\n") - 1
 
 
 def test_the_best_epoch_is_that_of_the_highest_validation_accuracy() -> None:
