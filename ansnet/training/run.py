@@ -59,8 +59,8 @@ class Result:
                 f"{self.best.train_accuracy:.2%}, loss {self.best.train_loss:.4f}",
                 f"checkpoint   {self.best_checkpoint}",
                 f"curves       {self.log_dir / 'curves.png'}",
-                f"time         {readable_duration(self.seconds)}, of which training "
-                f"{readable_duration(last.training_seconds or 0)}",
+                f"time         {readable_duration(self.seconds)} for this run; training up to epoch "
+                f"{last.epoch} {readable_duration(last.training_seconds or 0)}",
                 f"browse       tensorboard --logdir {self.log_dir.parent.parent}",
             ]
         )
