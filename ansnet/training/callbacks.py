@@ -93,32 +93,49 @@ class StepLog(lightning.Callback):
 class EarlierRecord(lightning.Callback):
     """Takes what a resumed run's training had recorded before into the run's own record.
 
-    It is read from the folder that the checkpoint lies in: the figures of the steps until then from
-    ``metrics.csv``, and the checkpoint of the best epoch until then, which stays the best until a later
-    epoch is better. Where one of them is missing the record begins with the checkpoint.
+    It is in the folder of the run that the checkpoint is of: in ``metrics.csv`` the figures of the
+    steps until then, and beside the checkpoint that of the best epoch until then, which stays the best
+    until a later epoch is better. Where one of them is missing, or is of another data set, the record
+    begins with the checkpoint, and a line says so.
+
+    Args:
+        dataset: of the run, as its settings name it.
     """
+
+    def __init__(self, dataset: str) -> None:
+        self.dataset = dataset
 
     def on_load_checkpoint(
         self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         best: Any = trainer.checkpoint_callback
-        state = checkpoint["callbacks"].get(best.state_key, {"best_model_path": ""})
-        folder = Path(str(trainer.ckpt_path)).parent
-        metrics_csv = folder.parent / "metrics.csv"
-        source = folder / Path(state["best_model_path"]).name
-        if not (metrics_csv.is_file() and source.is_file()):
+        state = checkpoint["callbacks"].get(best.state_key, {})
+        folder = Path(str(trainer.ckpt_path)).resolve().parent
+        earlier_best = folder / Path(state.get("best_model_path") or "best-*.ckpt").name
+        metrics_csv, hparams_yaml = folder.parent / "metrics.csv", folder.parent / "hparams.yaml"
+        missing = [path for path in (earlier_best, metrics_csv, hparams_yaml) if not path.is_file()]
+        if missing:
+            self.tell(trainer, f"there is no {missing[0]}")
+            return
+        dataset = lightning.core.saving.load_hparams_from_yaml(hparams_yaml, use_omegaconf=False)["dataset"]
+        if dataset != self.dataset:
+            self.tell(trainer, f"it is of a training on {dataset}")
             return
         for step, figures in read_steps(metrics_csv, checkpoint["global_step"]):
             for logger in trainer.loggers:
                 logger.log_metrics(figures, step)
-        own = Path(best.dirpath) / source.name
+        own_best = Path(best.dirpath) / earlier_best.name
         if trainer.is_global_zero:
-            own.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, own)
-        # as it would say had the folder been this run's from the start
+            own_best.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(earlier_best, own_best)
+        # as it would be had the folder been this run's from the start
         state["dirpath"] = best.dirpath
-        state["best_model_path"] = state["kth_best_model_path"] = str(own)
-        state["best_k_models"] = {str(own): state["best_model_score"]}
+        state["best_model_path"] = state["kth_best_model_path"] = str(own_best)
+        state["best_k_models"] = {str(own_best): state["best_model_score"]}
+
+    def tell(self, trainer: Trainer, reason: str) -> None:
+        if trainer.is_global_zero:
+            print(f"only what follows the checkpoint is recorded: {reason}")
 
 
 class SmoothedProgress(lightning.callbacks.TQDMProgressBar):

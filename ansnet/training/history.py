@@ -12,7 +12,7 @@ from pathlib import Path
 class Epoch:
     """The figures after an epoch; epoch 0 is the untrained network.
 
-    The accuracy with test-time augmentation, ``val_accuracy_tta``, is known after the last epoch only,
+    The accuracy with test-time augmentation, ``val_accuracy_tta``, is known after a run's last epoch,
     if asked for; the seconds of training so far, ``training_seconds``, only of a trained network.
     """
 
@@ -55,9 +55,9 @@ def read_steps(metrics_csv: Path, steps: int) -> Iterator[tuple[int, dict[str, f
     A line that was cut off, as by a power failure, is left out.
     """
     with metrics_csv.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if None not in row.values() and int(row["step"]) < steps:
-                step = int(row.pop("step"))
+        for row in csv.DictReader(line for line in file if line.endswith("\n")):
+            step = int(row.pop("step"))
+            if step < steps:
                 yield step, {name: number(value) for name, value in row.items() if value}
 
 

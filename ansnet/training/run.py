@@ -287,7 +287,7 @@ def make_trainer(settings: Settings) -> lightning.Trainer:
         deterministic=True,
         inference_mode=False,  # tensors made in it before training could not be updated while training
         logger=[board, table],
-        callbacks=[best, last, EarlierRecord(), StepLog(), SmoothedProgress()],
+        callbacks=[best, last, EarlierRecord(settings.dataset), StepLog(), SmoothedProgress()],
         num_sanity_val_steps=0,  # the validation before training has run every step already
         log_every_n_steps=0,  # but by StepLog
         enable_model_summary=False,

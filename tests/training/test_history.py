@@ -30,7 +30,7 @@ def test_epochs_are_read_from_the_rows_and_incomplete_ones_left_out(tmp_path: Pa
 
 
 def test_the_first_steps_are_read_row_by_row_and_a_line_cut_off_is_left_out(tmp_path: Path) -> None:
-    (tmp_path / "metrics.csv").write_text(METRICS + "3.0,2")
+    (tmp_path / "metrics.csv").write_text(METRICS + "3.0,29,0.8,,0.5,,0.")
     first = [
         (
             0,

@@ -216,9 +216,9 @@ def test_the_best_epoch_of_a_resumed_run_may_be_one_before_the_checkpoint(tmp_pa
     assert len(list(last.parent.iterdir())) == 2  # as they were
 
 
-@pytest.mark.parametrize("missing", ["metrics.csv", "checkpoints/best-*.ckpt"])
+@pytest.mark.parametrize("missing", ["metrics.csv", "hparams.yaml", "checkpoints/best-*.ckpt"])
 def test_without_the_earlier_record_a_resumed_run_records_its_own_part(
-    result: Result, tmp_path: Path, missing: str
+    result: Result, tmp_path: Path, missing: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = train(settings(tmp_path, max_epochs=1))
     (path,) = first.log_dir.glob(missing)
@@ -227,6 +227,20 @@ def test_without_the_earlier_record_a_resumed_run_records_its_own_part(
     assert [epoch.epoch for epoch in resumed.history] == [2]
     assert column(resumed, "train/loss_step") == column(result, "train/loss_step")[12:]
     assert resumed.best_checkpoint.parent == resumed.log_dir / "checkpoints"
+    told = f"only what follows the checkpoint is recorded: there is no {path.resolve()}\n"
+    assert told in capsys.readouterr().out
+
+
+def test_the_record_of_another_data_set_is_not_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = train(settings(tmp_path, max_epochs=1))
+    record = first.log_dir / "hparams.yaml"
+    record.write_text(record.read_text().replace("dataset: shapes10", "dataset: cifar10"))
+    monkeypatch.chdir(first.log_dir / "checkpoints")
+    resumed = train(settings(tmp_path, resume="last.ckpt"))
+    assert [epoch.epoch for epoch in resumed.history] == [2]
+    assert "is recorded: it is of a training on cifar10\n" in capsys.readouterr().out
 
 
 def test_the_last_checkpoint_is_the_last_and_the_best_the_best(tmp_path: Path) -> None:
