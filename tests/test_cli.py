@@ -49,6 +49,7 @@ def test_two_processes_train_one_network(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("epoch 1/1") == result.stdout.count("best epoch") == 1
     assert len(list(tmp_path.rglob("metrics.csv"))) == 1
+    assert "It is recommended" not in result.stderr  # Lightning, of how speed and time are put together
 
 
 def test_options_come_from_a_file_and_the_command_line_overrides_it(tmp_path: Path) -> None:

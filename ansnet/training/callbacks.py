@@ -117,9 +117,9 @@ class EarlierRecord(lightning.Callback):
         if missing:
             self.tell(trainer, f"there is no {missing[0]}")
             return
-        dataset = lightning.core.saving.load_hparams_from_yaml(hparams_yaml, use_omegaconf=False)["dataset"]
-        if dataset != self.dataset:
-            self.tell(trainer, f"it is of a training on {dataset}")
+        earlier = lightning.core.saving.load_hparams_from_yaml(hparams_yaml, use_omegaconf=False)
+        if earlier["dataset"] != self.dataset:
+            self.tell(trainer, f"it is of a training on {earlier['dataset']}")
             return
         for step, figures in read_steps(metrics_csv, checkpoint["global_step"]):
             for logger in trainer.loggers:
