@@ -324,7 +324,7 @@ def silence_expected_messages() -> None:
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     # A resumed run is recorded in a folder of its own.
     warnings.filterwarnings("ignore", "The dirpath has changed from.*")
-    # Speed and time are those of the first process.
+    # The epoch is every process's, speed and time are those of the first.
     warnings.filterwarnings("ignore", "It is recommended to use `self.log.*sync_dist=True")
     # Lightning 2.6 beside torch 2.15.
     warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\).*", FutureWarning)

@@ -35,6 +35,7 @@ from ansnet.training.settings import Settings, SettingsError
 from ansnet.training.views import other_views
 
 SMALL = "CNR(8), M(4), CR(16), M(4), LR(16), L(10)"
+UNCHANGING = {"model": "CR(4), M(8), L(10)", "lr": 1e-30}
 BATCH = 50  # 600 training images make 12 steps, 100 validation images 2
 
 
@@ -89,6 +90,12 @@ def saved_keys(checkpoint: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     return train(settings(tmp_path_factory.mktemp("logs")))
+
+
+@pytest.fixture(scope="module")
+def unchanging(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """A run of which no epoch is better than the first."""
+    return train(settings(tmp_path_factory.mktemp("unchanging"), **UNCHANGING))
 
 
 def test_curves_start_from_the_untrained_network(result: Result) -> None:
@@ -204,11 +211,11 @@ def test_a_resumed_run_goes_on_as_if_it_had_not_been_interrupted(
             assert resumed_events == expected
 
 
-def test_the_best_epoch_of_a_resumed_run_may_be_one_before_the_checkpoint(tmp_path: Path) -> None:
-    # so that no epoch is better than the first
-    unchanging = {"model": "CR(4), M(8), L(10)", "lr": 1e-30}
-    last = train(settings(tmp_path, **unchanging)).best_checkpoint.with_name("last.ckpt")
-    resumed = train(settings(tmp_path, **unchanging, max_epochs=3, resume=str(last)))
+def test_the_best_epoch_of_a_resumed_run_may_be_one_before_the_checkpoint(
+    unchanging: Result, tmp_path: Path
+) -> None:
+    last = unchanging.best_checkpoint.with_name("last.ckpt")
+    resumed = train(settings(tmp_path, **UNCHANGING, max_epochs=3, resume=str(last)))
     assert [epoch.epoch for epoch in resumed.history] == [0, 1, 2, 3]
     assert resumed.best.epoch == 1
     assert resumed.best_checkpoint.parent == resumed.log_dir / "checkpoints"
@@ -243,9 +250,7 @@ def test_the_record_of_another_data_set_is_not_taken_over(
     assert "is recorded: it is of a training on cifar10\n" in capsys.readouterr().out
 
 
-def test_the_last_checkpoint_is_the_last_and_the_best_the_best(tmp_path: Path) -> None:
-    # so that no epoch is better than the first
-    unchanging = train(settings(tmp_path, model="CR(4), M(8), L(10)", lr=1e-30))
+def test_the_last_checkpoint_is_the_last_and_the_best_the_best(unchanging: Result) -> None:
     assert unchanging.best.epoch == 1
     assert unchanging.best_checkpoint.name.startswith("best-epoch=1-")
     assert {path.name for path in unchanging.best_checkpoint.parent.iterdir()} == {
