@@ -95,15 +95,18 @@ class EarlierRecord(lightning.Callback):
 
     It is in the folder of the run that the checkpoint is of: in ``metrics.csv`` the figures of the
     steps until then, and beside the checkpoint that of the best epoch until then, which stays the best
-    until a later epoch is better. Where one of them is missing, or is of another data set, the record
-    begins with the checkpoint, and a line says so.
+    until a later epoch is better. Where one of them is missing, the record begins with the checkpoint,
+    and a line says so.
 
     Args:
-        dataset: of the run, as its settings name it.
+        dataset: of the run, as its settings name it; its checkpoints say it.
     """
 
     def __init__(self, dataset: str) -> None:
         self.dataset = dataset
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"dataset": self.dataset}
 
     def on_load_checkpoint(
         self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]
@@ -112,14 +115,11 @@ class EarlierRecord(lightning.Callback):
         state = checkpoint["callbacks"].get(best.state_key, {})
         folder = Path(str(trainer.ckpt_path)).resolve().parent
         earlier_best = folder / Path(state.get("best_model_path") or "best-*.ckpt").name
-        metrics_csv, hparams_yaml = folder.parent / "metrics.csv", folder.parent / "hparams.yaml"
-        missing = [path for path in (earlier_best, metrics_csv, hparams_yaml) if not path.is_file()]
+        metrics_csv = folder.parent / "metrics.csv"
+        missing = [path for path in (earlier_best, metrics_csv) if not path.is_file()]
         if missing:
-            self.tell(trainer, f"there is no {missing[0]}")
-            return
-        earlier = lightning.core.saving.load_hparams_from_yaml(hparams_yaml, use_omegaconf=False)
-        if earlier["dataset"] != self.dataset:
-            self.tell(trainer, f"it is of a training on {earlier['dataset']}")
+            if trainer.is_global_zero:
+                print(f"only what follows the checkpoint is recorded: there is no {missing[0]}")
             return
         for step, figures in read_steps(metrics_csv, checkpoint["global_step"]):
             for logger in trainer.loggers:
@@ -132,10 +132,6 @@ class EarlierRecord(lightning.Callback):
         state["dirpath"] = best.dirpath
         state["best_model_path"] = state["kth_best_model_path"] = str(own_best)
         state["best_k_models"] = {str(own_best): state["best_model_score"]}
-
-    def tell(self, trainer: Trainer, reason: str) -> None:
-        if trainer.is_global_zero:
-            print(f"only what follows the checkpoint is recorded: {reason}")
 
 
 class SmoothedProgress(lightning.callbacks.TQDMProgressBar):

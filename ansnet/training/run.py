@@ -176,7 +176,7 @@ def device_type(settings: Settings) -> str:
 
 
 def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> None:
-    """Refuse to resume from what holds no such network or optimizer, or has nothing left to train.
+    """Refuse to resume from what holds no such training, or has nothing left to train.
 
     Raises:
         SettingsError: saying what the file is instead.
@@ -189,6 +189,9 @@ def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> None:
         chosen = {**BEFORE_THEY_WERE_OPTIONS, **checkpoint["hyper_parameters"]}
         optimizer, kept = chosen["optimizer"], [(name, chosen[name]) for name in KEPT]
         groups = [len(state["param_groups"]) for state in checkpoint["optimizer_states"]]
+        # not said by an older ansnet
+        said = checkpoint["callbacks"].get(EarlierRecord.__name__, {"dataset": settings.dataset})
+        dataset = said["dataset"]
     except FileNotFoundError as error:
         raise SettingsError(f"{given}: there is no such file; name a checkpoint") from error
     except NO_CHECKPOINT as error:
@@ -196,6 +199,11 @@ def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> None:
     if shapes != {name: tensor.shape for name, tensor in classifier.state_dict().items()}:
         raise SettingsError(
             f"{given}: the checkpoint is of another network than --model {settings.model}; name its own"
+        )
+    if dataset != settings.dataset:
+        raise SettingsError(
+            f"{given}: the checkpoint is of a training on {dataset}, not on {settings.dataset}; add "
+            f"--dataset {dataset}, and what else it was trained with"
         )
     if optimizer != settings.optimizer:
         raise SettingsError(

@@ -223,7 +223,7 @@ def test_the_best_epoch_of_a_resumed_run_may_be_one_before_the_checkpoint(
     assert len(list(last.parent.iterdir())) == 2  # as they were
 
 
-@pytest.mark.parametrize("missing", ["metrics.csv", "hparams.yaml", "checkpoints/best-*.ckpt"])
+@pytest.mark.parametrize("missing", ["metrics.csv", "checkpoints/best-*.ckpt"])
 def test_without_the_earlier_record_a_resumed_run_records_its_own_part(
     result: Result, tmp_path: Path, missing: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -238,16 +238,12 @@ def test_without_the_earlier_record_a_resumed_run_records_its_own_part(
     assert told in capsys.readouterr().out
 
 
-def test_the_record_of_another_data_set_is_not_taken_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_earlier_record_is_found_beside_a_checkpoint_named_from_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = train(settings(tmp_path, max_epochs=1))
-    record = first.log_dir / "hparams.yaml"
-    record.write_text(record.read_text().replace("dataset: shapes10", "dataset: cifar10"))
     monkeypatch.chdir(first.log_dir / "checkpoints")
-    resumed = train(settings(tmp_path, resume="last.ckpt"))
-    assert [epoch.epoch for epoch in resumed.history] == [2]
-    assert "is recorded: it is of a training on cifar10\n" in capsys.readouterr().out
+    assert len(train(settings(tmp_path, resume="last.ckpt")).history) == 3
 
 
 def test_the_last_checkpoint_is_the_last_and_the_best_the_best(unchanging: Result) -> None:
@@ -276,6 +272,7 @@ def test_what_cannot_be_resumed_is_refused(result: Result, tmp_path: Path) -> No
     del checkpoint["optimizer_states"][0]["param_groups"][1]
     for name in ("bias_lr_factor", "nesterov", "decay_biases"):
         del checkpoint["hyper_parameters"][name]
+    del checkpoint["callbacks"]["EarlierRecord"]
     torch.save(checkpoint, tmp_path / "old.ckpt")
     sgd = {"resume": str(tmp_path / "sgd.ckpt"), "optimizer": "sgd"}
     for given, message in (
@@ -284,6 +281,10 @@ def test_what_cannot_be_resumed_is_refused(result: Result, tmp_path: Path) -> No
         ({"resume": str(tmp_path / "other.ckpt")}, "other.ckpt: this is no checkpoint"),
         ({"resume": str(tmp_path / "missing.ckpt")}, "missing.ckpt: there is no such file"),
         ({"resume": last, "model": "C(8), L(10)"}, "of another network than --model C"),
+        (
+            {"resume": last, "dataset": "cifar10", "optimizer": "muon"},
+            "of a training on shapes10, not on cifar10; add --dataset shapes10",
+        ),
         ({"resume": last}, "2 epochs are completed, so nothing is left of --max-epochs 2"),
         ({"resume": last, "optimizer": "muon"}, "of a training by adam, and muon cannot go on from it"),
         (
