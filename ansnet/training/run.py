@@ -189,9 +189,8 @@ def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> None:
         chosen = {**BEFORE_THEY_WERE_OPTIONS, **checkpoint["hyper_parameters"]}
         optimizer, kept = chosen["optimizer"], [(name, chosen[name]) for name in KEPT]
         groups = [len(state["param_groups"]) for state in checkpoint["optimizer_states"]]
-        # not said by an older ansnet
-        said = checkpoint["callbacks"].get(EarlierRecord.__name__, {"dataset": settings.dataset})
-        dataset = said["dataset"]
+        recorded = checkpoint["callbacks"].get(EarlierRecord.__name__, {})
+        dataset = recorded.get("dataset", settings.dataset)  # an older ansnet did not say it
     except FileNotFoundError as error:
         raise SettingsError(f"{given}: there is no such file; name a checkpoint") from error
     except NO_CHECKPOINT as error:
