@@ -171,8 +171,13 @@ def no_memory_growth(case: Case) -> None:
         gc.collect()
         return len(gc.get_objects())
 
-    counts = [objects_after(calls) for calls in (10, *[CALLS] * ROUNDS)]
-    # the median: what else the process lets go of meanwhile, or comes to hold, is not the function's
+    objects_after(10)
+    gc.freeze()  # counts what is made from here on: what others let go of meanwhile hides nothing
+    try:
+        counts = [0, *(objects_after(CALLS) for _ in range(ROUNDS))]
+    finally:
+        gc.unfreeze()
+    # the median: what others come to hold meanwhile is not the function's
     growth = median(after - before for before, after in pairwise(counts))
     require(growth < CALLS // 10, f"{growth} objects more after {CALLS} calls")
 

@@ -455,14 +455,12 @@ def everything_kept(x: Tensor) -> Tensor:
     return z
 
 
-let_go: list[list[int]] = [[] for _ in range(10_000)]
-calls = itertools.count()
+let_go = [[[0] for _ in range(10)] for _ in range(2_000)]
 
 
 @plant("no memory growth", **plant_cube)
 def kept_while_others_go(x: Tensor) -> Tensor:
-    if next(calls) == 100:
-        let_go.clear()
+    let_go.pop()
     return everything_kept(x)
 
 
