@@ -24,15 +24,27 @@ from torch.autograd import forward_ad
 def compilable(function: type[torch.autograd.Function]) -> Callable[..., Any]:
     """``function.apply``, for `torch.compile` too.
 
-    `torch.compile` refuses a Function that states a ``jvp`` (2.11 to 2.15), although it compiles
-    reverse mode. It is given a twin of the Function without one. Inside of what is compiled, call the
-    operation, `ansnet.functional.relu`, not ``ReLU.apply``.
+    What is compiled meets a Function in two ways, and PyTorch's tracer is right in neither (2.11 to
+    2.15). It refuses a Function that states a ``jvp``, although it compiles reverse mode: so it is given
+    a twin without one. And under a transformation of `torch.func` inside of what is compiled it
+    forgets the stated derivatives, in silence, and differentiates the forward's own expression. There
+    the call is opaque to the tracer: it stands in the graph as one node, and the rules are followed
+    when the graph is differentiated.
+
+    Inside of what is compiled, call the operation, `ansnet.functional.relu`, not ``ReLU.apply``.
     """
     rules = {name: staticmethod(getattr(function, name)) for name in REVERSE_MODE}
     without_jvp: Any = type(function.__name__, (torch.autograd.Function,), rules)
     without_jvp.generate_vmap_rule = function.generate_vmap_rule
 
+    def opaque(*arguments: Any) -> Any:
+        return function.apply(*arguments)
+
+    torch.compiler.allow_in_graph(opaque)
+
     def apply(*arguments: Any) -> Any:
+        if torch._C._are_functorch_transforms_active():
+            return opaque(*arguments)
         return (without_jvp if torch.compiler.is_dynamo_compiling() else function).apply(*arguments)
 
     return apply
