@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ansnet.functional import Conv2d, conv2d
+from ansnet.functional import Conv2d, conv, conv2d
 from tests.functional.comparison import assert_differentiable, assert_equal, random
 
 # Sums of up to some hundred products of normal numbers, in another order than PyTorch's: the
@@ -239,6 +239,12 @@ def test_wrong_arguments_are_named(
         conv2d(*tensors, **hyperparameters)
     with pytest.raises((error, RuntimeError)):
         F.conv2d(*tensors, **hyperparameters)
+
+
+def test_an_image_whose_patches_are_more_than_one_product_takes() -> None:
+    x, w = random(2, 16, 64, 66), random(3, 16, 3, 3)
+    assert conv.PATCH_ELEMENTS < 16 * 9 * 62 * 64
+    assert_equal(conv2d, F.conv2d, [x, w], TOLERANCE)
 
 
 def test_the_function_itself_takes_pairs() -> None:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ansnet.functional import batch_norm1d, batch_norm2d
+from ansnet.functional import batch_norm1d, batch_norm2d, kernel
 from ansnet.functional.normalization import BatchNorm1d
 from tests.functional.comparison import assert_differentiable, assert_equal, random
 
@@ -63,6 +63,26 @@ def test_running_averages_are_pytorchs(shape: tuple[int, ...], momentum: float) 
     F.batch_norm(x, *theirs, training=True, momentum=momentum)
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one, other, atol=TOLERANCE, rtol=TOLERANCE)
+
+
+def test_running_averages_in_half_precision_are_rounded_once() -> None:
+    x = torch.tensor([[1.0], [3.0]]).repeat(1, 256).bfloat16()  # mean 2, unbiased variance 2
+    mean = var = torch.arange(256).add(256).div(256).bfloat16()
+    ours = mean.clone(), var.clone()
+    batch_norm1d(x, None, None, *ours, training=True, momentum=0.3)
+    for one, before in zip(ours, (mean, var), strict=True):
+        assert torch.equal(one, (0.7 * before.float() + 0.3 * 2.0).bfloat16())
+
+
+def test_a_variance_is_never_negative(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one row of a million differs, rounding is as large as the variance itself."""
+    monkeypatch.setattr(kernel, "LEAST", 2**40)  # the formula as it stands
+    x = torch.linspace(0.5, 1.5, 8).repeat(2**20, 1)
+    x[0] = 0
+    mean, var = torch.zeros(8), torch.ones(8)
+    batch_norm1d(x, None, None, mean, var, training=True, momentum=1.0)
+    assert (var >= 0).all()
+    assert (var < 1e-5).all()  # v = c² (N − 1)/N²
 
 
 def test_running_averages_rest_when_not_training() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ansnet.functional import max_pool2d
+from ansnet.functional import max_pool2d, relu_max_pool2d
 from ansnet.testing.operations import distinct
 from tests.functional.comparison import assert_differentiable, assert_equal
 
@@ -98,6 +98,33 @@ def test_channels_last_stays_channels_last() -> None:
 def test_not_a_number_is_a_maximum() -> None:
     x = torch.tensor([[[1.0, float("nan")], [3.0, 2.0]]])
     assert max_pool2d(x, 2).isnan().all()
+
+
+@pytest.mark.parametrize("window", [2, (1, 4), (4, 1), 3])
+def test_of_several_not_a_numbers_the_last_receives_as_in_pytorch(window: Any) -> None:
+    x = torch.randint(3, (6, 4, 12, 12)).double()
+    x[torch.rand(x.shape) < 0.3] = float("nan")
+    x.requires_grad_()
+    grad_z = torch.randn_like(max_pool2d(x, window))
+    (ours,) = torch.autograd.grad(max_pool2d(x, window, ties="first"), x, grad_z)
+    (theirs,) = torch.autograd.grad(F.max_pool2d(x, window), x, grad_z)
+    assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("window", [(15, 17), (16, 16), (1, 257), (20, 30)])  # 255 places, and more
+def test_a_window_may_have_more_places_than_a_byte_tells_apart(window: tuple[int, int]) -> None:
+    negative = -torch.rand(1, 2, 2 * window[0], 2 * window[1], dtype=torch.float64) - 0.5
+    negative.requires_grad_()
+    z = relu_max_pool2d(negative, window)
+    (grad_x,) = torch.autograd.grad(z.sum(), negative)
+    assert z.count_nonzero() == grad_x.count_nonzero() == 0  # the 0 wins, the place behind the last
+    with torch.no_grad():
+        x = negative.clone()
+        x[:, 0, window[0] - 1 :: window[0], window[1] - 1 :: window[1]] = 1.0  # the last place
+        x[:, 1, :: window[0], :: window[1]] = 2.0  # the first one
+    x.requires_grad_()
+    (grad_x,) = torch.autograd.grad(relu_max_pool2d(x, window).sum(), x)
+    assert torch.equal(grad_x, (x > 0).double())
 
 
 @pytest.mark.parametrize(

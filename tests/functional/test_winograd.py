@@ -45,6 +45,22 @@ def test_it_equals_the_plain_convolution(
         torch.testing.assert_close(ours, grad_w, rtol=1e-12, atol=1e-11)
 
 
+def test_an_image_of_more_tiles_than_are_transformed_at_once() -> None:
+    x = torch.randn(2, 3, 47, 50, dtype=torch.float64)
+    w = torch.randn(5, 3, 3, 3, dtype=torch.float64)
+    assert winograd.TILES < 12 * 13
+    inputs = x.requires_grad_(), w.requires_grad_()
+    z = F.conv2d(x, w, padding=1)
+    grad_z = torch.randn_like(z)
+    grad_x, grad_w = grad(z, inputs, grad_z)
+    with torch.no_grad():
+        torch.testing.assert_close(winograd.convolve(x, w, None, (1, 1)), z, rtol=0, atol=1e-11)
+        ours = winograd.input_gradient(grad_z, w, (1, 1))
+        torch.testing.assert_close(ours, grad_x, rtol=0, atol=1e-11)
+        ours = winograd.weight_gradient(x, grad_z, (1, 1))
+        torch.testing.assert_close(ours, grad_w, rtol=1e-12, atol=1e-11)
+
+
 def test_its_rounding_in_float32() -> None:
     torch.manual_seed(0)
     x, w = torch.randn(8, 64, 16, 16), torch.randn(64, 64, 3, 3)

@@ -61,6 +61,8 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
 def test_outputs_must_match_the_classes() -> None:
     with pytest.raises(NotationError, match=r"position 7 .*9 outputs, but there are 10 classes"):
         create_model("C(4), L(9)")
+    with pytest.raises(NotationError, match=r"position 8 .*9 outputs"):  # the last L is wrong
+        create_model("LR(8), L(9)")
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -42,3 +42,10 @@ def test_constant_is_constant() -> None:
 @pytest.mark.parametrize("warmup", [0.0, 0.4, 1.0])
 def test_a_single_step_has_a_learning_rate(schedule: str, warmup: float) -> None:
     assert 0 < factors(1, schedule, warmup)[0] <= 1
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
+def test_a_warm_up_of_all_steps_rises_to_1_after_the_last(schedule: str) -> None:
+    rising = [(step + 1) / 5 for step in range(4)]
+    assert factors(4, schedule, 1.0) == pytest.approx(rising)
+    assert learning_rate_factor(4, 4, schedule, 1.0) == 1  # asked for once more than steps are taken
