@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ansnet.data.augmentation import Augmentation
-from ansnet.data.batches import Batches, Images, Order
+from ansnet.data.batches import Batches, Images, Order, seeded
 from ansnet.training.settings import FLIPS
 
 
@@ -43,6 +43,7 @@ def test_the_memory_format_is_as_told_and_changes_no_number() -> None:
     ]
     (contiguous, _), (channels_last, _) = (next(iter(batches)) for batches in layouts)
     assert contiguous.is_contiguous()
+    assert next(iter(Batches(images, Order(20), 20)))[0].is_contiguous()  # unless it is told otherwise
     assert channels_last.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(contiguous, channels_last)
 
@@ -85,6 +86,23 @@ def test_processes_share_the_images(size: int, processes: int, seed: int | None)
     whole = Order(size, seed).indices()
     assert torch.equal(together[:size], whole)
     assert torch.equal(together[size:], whole.repeat(processes)[: len(together) - size])
+
+
+def test_nothing_is_drawn_twice_by_generators_of_one_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int, int]] = []
+
+    def noting(seed: int, epoch: int, purpose: int, *device: object) -> torch.Generator:
+        asked.append((seed, epoch, purpose))
+        return seeded(seed, epoch, purpose)
+
+    monkeypatch.setattr("ansnet.data.batches.seeded", noting)
+    for rank in range(5):
+        order = Order(20, 3, rank, 5)
+        batches = Batches(numbered(20, side=4), order, 4, Augmentation("alternating"), 3)
+        for _ in range(3):
+            epoch(batches)
+    # an order in each of three epochs, the same for all processes; changes for each; the first flips
+    assert len(set(asked)) == 3 + 3 * 5 + 1
 
 
 def test_processes_draw_differently() -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision import transforms
 
+from ansnet.data import CIFAR10DataModule, Shapes10DataModule
 from ansnet.data.augmentation import MEAN, STD, Augmentation
 from ansnet.data.batches import Batches, Images
 from ansnet.data.datamodule import ImageDataModule
@@ -65,6 +66,23 @@ def test_without_augmentation_and_for_validation_images_never_change() -> None:
         for _ in range(2):
             # float32's rounding: another order of the same division, subtraction and multiplication
             torch.testing.assert_close(epoch(loader)[0], expected, rtol=0, atol=1e-6)
+
+
+def test_each_loader_has_its_own_images() -> None:
+    class UnequalDataModule(ImageDataModule):
+        def subset(self, train: bool) -> Images:
+            size = 5 if train else 3
+            return Images(torch.zeros(size, 4, 4, 3, dtype=torch.uint8), torch.arange(size))
+
+    data = UnequalDataModule(batch_size=8)
+    loaders = data.train_dataloader(), data.untouched_train_dataloader(), data.val_dataloader()
+    assert [len(epoch(loader)[1]) for loader in loaders] == [5, 5, 3]
+
+
+@pytest.mark.parametrize("kind", [PlacesDataModule, CIFAR10DataModule, Shapes10DataModule])
+def test_what_a_data_module_does_unless_it_is_told(kind: type[ImageDataModule]) -> None:
+    data = kind()
+    assert (data.batch_size, data.augmentation, data.channels_last, data.seed) == (128, None, False, 0)
 
 
 def test_the_order_is_shuffled_anew_and_hangs_on_the_seed() -> None:

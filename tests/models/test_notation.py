@@ -82,6 +82,7 @@ def test_other_image_sizes() -> None:
         ("CR(0)", 4, "must be at least 1"),
         ("R(3), L(10)", 2, "expected ','"),
         ("CML(3)", 1, "CML needs 3 numbers"),
+        ("CRM(3)", 1, "CRM needs 2 numbers"),
         ("res CR(3)", 5, "expected '\\(' after res"),
         ("res(CR(3), L(10)", 17, "closes res"),
         ("CR(8)), L(10)", 6, "expected ','"),
@@ -99,6 +100,15 @@ def test_what_does_not_parse_says_where_and_why(notation: str, position: int, re
     assert error.value.position == position
     assert f"position {position} (" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_the_message_shows_what_stands_there() -> None:
+    with pytest.raises(NotationError) as error:
+        Network("R, X" + 30 * "y")
+    assert str(error.value).startswith(f"model notation, position 4 (at 'X{19 * 'y'}'): unknown layer")
+    with pytest.raises(NotationError) as error:
+        Network("R,")
+    assert str(error.value).startswith("model notation, position 3 (at its end): expected a layer")
 
 
 def test_the_twin_is_of_pytorchs_layers_with_the_same_weights() -> None:
