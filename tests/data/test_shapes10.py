@@ -21,7 +21,7 @@ def test_drawings_hang_on_the_seed_alone() -> None:
     assert images.dtype == torch.uint8
 
 
-# mean brightness of 4 × 4 fields of 8 × 8 pixels: one image of each class, and the sixth of a second chunk
+# mean brightness of 4 × 4 fields of 8 × 8 pixels, by image: one of each class, one of a second chunk
 BRIGHTNESS = {
     0: (66, 101, 101, 81, 71, 182, 176, 80, 61, 129, 122, 74, 55, 61, 65, 70),
     1: (94, 138, 90, 59, 157, 83, 156, 62, 153, 123, 153, 64, 81, 102, 75, 64),

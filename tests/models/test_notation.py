@@ -64,6 +64,11 @@ def test_other_image_sizes() -> None:
     assert network(torch.zeros(2, 1, 28, 31)).shape == (2, 10)
 
 
+def test_a_window_may_be_as_large_as_the_image() -> None:
+    assert Network("M(4), M(8), L(10)")(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+    assert Network("M(3), L(10)", in_shape=(2, 3, 5)).linear1.in_features == 2
+
+
 @pytest.mark.parametrize(
     ("notation", "position", "reason"),
     [

@@ -48,6 +48,7 @@ def test_names_are_listed_by_pattern() -> None:
 def test_made_by_name_and_by_notation() -> None:
     assert isinstance(create_model("resnet9"), ResNet9)
     assert create_model("vgg7", num_classes=3).out_features == 3
+    assert [model().out_features for model in (VGG7, VGG7BN, ResNet9)] == [10, 10, 10]
     assert create_model("C(4), L(10)").notation == "C(4), L(10)"
 
 

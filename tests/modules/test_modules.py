@@ -17,6 +17,7 @@ from tests.functional.comparison import assert_equal, random
 
 PAIRS: list[tuple[str, Any, Any, tuple[int, ...]]] = [
     ("Conv2d", (4, 6, (3, 2)), {"stride": 2, "padding": (1, 0), "groups": 2}, (2, 4, 7, 5)),
+    ("Conv2d", (4, 6, 3), {}, (2, 4, 7, 5)),
     ("Conv2d", (4, 6, 3), {"padding": "same", "dilation": 2, "bias": False}, (2, 4, 7, 5)),
     ("ReLU", (), {}, (2, 3, 4)),
     ("MaxPool2d", (2,), {}, (2, 3, 5, 4)),
