@@ -57,11 +57,24 @@ def test_weights_move_both_ways_and_results_agree(
             torch.testing.assert_close(into.state_dict()[key], value)
 
 
-def test_the_loss_is_pytorchs() -> None:
+@pytest.mark.parametrize("momentum", [None, 0.0, 0.3])
+@pytest.mark.parametrize(("name", "shape"), [("BatchNorm1d", (4, 3)), ("BatchNorm2d", (4, 3, 2, 5))])
+def test_the_running_averages_of_several_batches_are_pytorchs(
+    name: str, shape: tuple[int, ...], momentum: float | None
+) -> None:
+    layer, reference = both(name, (3,), {"momentum": momentum})
+    for _ in range(3):
+        x = distinct(*shape)
+        layer(x), reference(x)
+        torch.testing.assert_close(layer.state_dict(), reference.state_dict(), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.1}])
+def test_the_loss_is_pytorchs(options: dict[str, float]) -> None:
     target = torch.randint(10, (7,))
     assert_equal(
-        lambda x: ours.SoftmaxCrossEntropy(label_smoothing=0.1)(x, target),
-        lambda x: nn.CrossEntropyLoss(label_smoothing=0.1)(x, target),
+        lambda x: ours.SoftmaxCrossEntropy(**options)(x, target),
+        lambda x: nn.CrossEntropyLoss(**options)(x, target),
         [random(7, 10)],
         1e-12,
     )
