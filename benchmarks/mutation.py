@@ -3,7 +3,7 @@
     python benchmarks/mutation.py                              # all of it, in a few hours
     python benchmarks/mutation.py ansnet/models                # a package, or a file
     python benchmarks/mutation.py ansnet/data --sample 200     # as many, drawn from a seed
-    python benchmarks/mutation.py --survivors                  # what no test noticed, by more tests
+    python benchmarks/mutation.py --survivors --wide           # what went unnoticed, by more tests
     python benchmarks/mutation.py --show                       # what has come of it so far
 
 The changes are Cosmic Ray's: another operator, a number one more or one less, a condition negated, a
@@ -11,7 +11,7 @@ loop never entered, a decorator left out (`OPERATORS`). They are made in the fil
 ``forward`` and ``backward`` of a Function and what is decorated are changed as well as anything else;
 the file is one of a copy, so that the checkout may be worked on meanwhile.
 
-Each change is tested by the files that mirror the changed one (`tests_of`), until the first test fails,
+Each change is tested by the files that mirror the changed one (`tests_of`) until the first test fails,
 in a fork of a process that has imported PyTorch and Lightning already. ``--session`` keeps the results:
 a run that was broken off goes on where it was. When ansnet has been changed, begin with a new one.
 
@@ -84,16 +84,6 @@ MORE_TESTS = {
     "functional/shape": [f"{CAPABILITIES}reshape"],
     "models/resnet": ["tests/models/test_registry.py"],
     "models/vgg": ["tests/models/test_registry.py"],
-    "training/callbacks": ["tests/training/test_run.py"],
-    "training/classifier": ["tests/training/test_run.py"],
-}
-# what else uses a package: further tests for what its own have not noticed
-USERS = {
-    "functional": ["tests/functional", "tests/modules", "tests/models/test_notation.py"],
-    "modules": ["tests/modules", "tests/functional/test_capabilities.py", "tests/models"],
-    "models": ["tests/models", "tests/training", "tests/test_cli.py"],
-    "data": ["tests/data", "tests/training", "tests/test_cli.py"],
-    "training": ["tests/training", "tests/test_cli.py", "tests/test_configs.py", "tests/benchmarks"],
 }
 # what takes long to import, and is never changed: of ansnet that which has torchvision and Lightning
 IMPORTED = (
@@ -102,7 +92,7 @@ IMPORTED = (
     "torch._dynamo",
     "ansnet.compatibility",
 )
-# whole networks in float64, a minute; left to --survivors
+# whole networks in float64, a minute; left to --wide, as whole runs are for what they consist of
 SLOW = "tests/models/test_registry.py::test_equals_its_twin_of_pytorchs_layers"
 
 
@@ -110,7 +100,7 @@ def tests_of(path: Path, wide: bool) -> list[str]:
     """What pytest is to run for a change of ``path``, in the current directory."""
     package, name = path.parts[-2], path.stem
     if wide:
-        return USERS[package]
+        return [f"tests/{package}"]
     mirrors = sorted(map(str, Path("tests", package).glob(f"test_{name}*.py")))
     tests = [*mirrors, *MORE_TESTS.get(f"{package}/{name}", [])]
     return [f"--deselect={SLOW}", *(tests or [f"tests/{package}"])]
@@ -264,6 +254,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the drawing")
     parser.add_argument("--session", type=Path, default=Path("mutation.sqlite"))
     parser.add_argument("--survivors", action="store_true", help="make again what was not noticed")
+    parser.add_argument("--wide", action="store_true", help="run all tests of the changed package")
     parser.add_argument("--show", action="store_true", help="print the results and end")
     given = parser.parse_args(words)
     is_new = not given.session.exists()
@@ -282,7 +273,7 @@ def main(words: Sequence[str] | None = None) -> None:
                 for item, result in session.completed_work_items
                 if result.test_outcome is TestOutcome.SURVIVED
             )
-        run(session, items, wide=given.survivors)
+        run(session, items, given.wide)
         show(session)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 
 from ansnet.compatibility import lightning
 from ansnet.training import callbacks
-from ansnet.training.callbacks import SmoothedProgress, StepLog, readable_duration
+from ansnet.training.callbacks import EarlierRecord, SmoothedProgress, StepLog, readable_duration
 
 EPOCH = {
     "train/loss": torch.tensor(1.5),
@@ -134,6 +135,68 @@ def test_the_seconds_of_training_go_on_from_a_checkpoint(clock: Clock) -> None:
 
 
 @pytest.fixture
+def earlier(tmp_path: Path) -> Path:
+    """The checkpoint after two steps of a run whose first epoch was the best."""
+    checkpoints = tmp_path / "earlier" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    (checkpoints / "best-epoch=1.ckpt").write_text("the best")
+    table = "step,epoch,val/accuracy,train/loss_step\n0,0,,2.5\n1,0,,2.25\n1,1,0.5,\n2,1,,2.0\n"
+    (checkpoints.parent / "metrics.csv").write_text(table)
+    return checkpoints / "last.ckpt"
+
+
+def resumed(earlier: Path, folder: Path, **given: Any) -> tuple[Logger, dict[str, Any]]:
+    """What `EarlierRecord` has logged, and what becomes of the state of the best checkpoint."""
+    logger = Logger()
+    best = SimpleNamespace(state_key="best", dirpath=str(folder / "later" / "checkpoints"))
+    trainer = pretended(loggers=[logger], checkpoint_callback=best, ckpt_path=str(earlier), **given)
+    state = {"best_model_path": "/elsewhere/best-epoch=1.ckpt", "best_model_score": 0.5}
+    checkpoint = {"global_step": 2, "callbacks": {"best": state}}
+    EarlierRecord("shapes10").on_load_checkpoint(trainer, None, checkpoint)
+    return logger, state
+
+
+def test_the_earlier_record_becomes_the_runs_own(earlier: Path, tmp_path: Path) -> None:
+    (tmp_path / "later").mkdir()
+    logger, state = resumed(earlier, tmp_path)
+    assert logger.rows == [
+        (0, {"epoch": 0, "train/loss_step": 2.5}),
+        (1, {"epoch": 0, "train/loss_step": 2.25}),
+        (1, {"epoch": 1, "val/accuracy": 0.5}),
+    ]
+    own = tmp_path / "later" / "checkpoints" / "best-epoch=1.ckpt"
+    assert own.read_text() == "the best"
+    assert state == {
+        "dirpath": str(own.parent),
+        "best_model_path": str(own),
+        "kth_best_model_path": str(own),
+        "best_model_score": 0.5,
+        "best_k_models": {str(own): 0.5},
+    }
+    assert EarlierRecord("shapes10").state_dict() == {"dataset": "shapes10"}
+
+
+def test_of_several_processes_one_copies_the_earlier_best(earlier: Path, tmp_path: Path) -> None:
+    _, state = resumed(earlier, tmp_path, is_global_zero=False)
+    assert not (tmp_path / "later").exists()
+    assert state["best_model_path"] == str(tmp_path / "later" / "checkpoints" / "best-epoch=1.ckpt")
+
+
+@pytest.mark.parametrize("missing", ["metrics.csv", "checkpoints/best-epoch=1.ckpt"])
+@pytest.mark.parametrize("writes", [True, False])
+def test_without_an_earlier_record_a_line_says_so(
+    earlier: Path, tmp_path: Path, missing: str, writes: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "earlier" / missing
+    path.unlink()
+    logger, state = resumed(earlier, tmp_path, is_global_zero=writes)
+    assert logger.rows == []
+    assert state["best_model_path"] == "/elsewhere/best-epoch=1.ckpt"
+    told = f"only what follows the checkpoint is recorded: there is no {path}\n"
+    assert capsys.readouterr().out == (told if writes else "")
+
+
+@pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The pictures that are asked of Lightning's bar, by the number of the batch."""
     pictures: list[int] = []
@@ -184,6 +247,16 @@ def test_a_bar_is_drawn_ten_times_a_second_and_with_the_last_batch(
     assert shown == [0, 3]
     progress.on_train_batch_end(pretended(is_last_batch=True), None, outputs, batch(4), 5)
     assert shown == [0, 3, 5]
+
+
+def test_the_bar_is_named_by_the_epoch_that_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    progress, titles = SmoothedProgress(), []
+    trainer = pretended(current_epoch=2, num_training_batches=7)
+    progress.setup(trainer, None, "fit")
+    progress.on_train_start(trainer, None)
+    monkeypatch.setattr(progress.train_progress_bar, "set_description", titles.append)
+    progress.on_train_epoch_start(trainer)
+    assert titles[-1] == "epoch 3/10"
 
 
 def test_where_the_output_is_no_terminal_nothing_is_drawn(clock: Clock, shown: list[int]) -> None:

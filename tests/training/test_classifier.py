@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ansnet.training.classifier import ImageClassifier
+from ansnet.training.classifier import ImageClassifier, SubsetMeans
 
 
 class Scripted(nn.Module):
@@ -40,6 +40,36 @@ def test_the_views_are_weighed(monkeypatch: pytest.MonkeyPatch, dtype: torch.dty
     classifier.validation_step((torch.zeros(2, 3, 4, 4), torch.tensor([0, 1])), 0)
     assert classifier.augmented_accuracy.compute().item() == 1.0
     assert classifier.val_means.accuracy.compute().item() == 0.5  # of the images alone
+
+
+def test_what_it_does_unless_it_is_told_is_what_a_checkpoint_says() -> None:
+    assert ImageClassifier(nn.Identity()).hparams == {
+        "optimizer": "adam",
+        "lr": 1e-3,
+        "bias_lr_factor": 1.0,
+        "momentum": 0.9,
+        "nesterov": False,
+        "weight_decay": 0.0,
+        "decay_biases": False,
+        "schedule": "constant",
+        "warmup": 0.0,
+        "test_time_flip": False,
+        "test_time_shift": False,
+    }
+
+
+def test_it_trains_by_adam_at_a_thousandth_unless_it_is_told() -> None:
+    optimizer = ImageClassifier(nn.Linear(3, 2)).make_optimizer()
+    assert type(optimizer) is torch.optim.Adam
+    assert [group["lr"] for group in optimizer.param_groups] == [1e-3, 1e-3]
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.0, 0.0]
+
+
+def test_loss_and_accuracy_are_means_over_the_images() -> None:
+    means = SubsetMeans()
+    means.update(torch.tensor([2.0, 0.25]), 1)
+    means.update(torch.tensor([4.0, 0.75]), 3)
+    assert (means.loss.compute().item(), means.accuracy.compute().item()) == (3.5, 0.625)
 
 
 @pytest.mark.parametrize(
