@@ -121,9 +121,8 @@ def spans_of_annotations(source: str) -> Iterator[tuple[tuple[int, int], tuple[i
 
 
 def begin(session: WorkDB, paths: Sequence[Path], sample: int | None, seed: int) -> None:
-    """Fill a session with the changes to be made; Cosmic Ray's others are marked as skipped."""
+    """Fill a session with those of Cosmic Ray's changes that are to be made."""
     modules = sorted(find_modules(paths))
-    init(modules, session, {})
     sources = {path: path.read_text("utf-8") for path in modules}
     spans = {path: list(spans_of_annotations(source)) for path, source in sources.items()}
 
@@ -136,12 +135,13 @@ def begin(session: WorkDB, paths: Sequence[Path], sample: int | None, seed: int)
             or line.strip() in WITHOUT_EFFECT
         )
 
-    items = sorted(session.work_items, key=in_order)
-    chosen = [item.job_id for item in items if counts(item.mutations[0])]
+    with tempfile.TemporaryDirectory() as folder, use_db(Path(folder, "all.sqlite")) as every:
+        init(modules, every, {})
+        items = sorted(every.work_items, key=in_order)
+    chosen = [item for item in items if counts(item.mutations[0])]
     if sample is not None and sample < len(chosen):
         chosen = random.Random(seed).sample(chosen, sample)
-    skipped = {item.job_id for item in items} - set(chosen)
-    session.set_multiple_results(skipped, WorkResult(WorkerOutcome.SKIPPED))
+    session.add_work_items(chosen)
 
 
 def in_order(item: WorkItem) -> tuple[Path, tuple[int, int], str, int]:
@@ -209,10 +209,7 @@ def show(session: WorkDB) -> None:
     survivors = []
     for item, result in sorted(session.completed_work_items, key=lambda pair: in_order(pair[0])):
         change = item.mutations[0]
-        if result.test_outcome is None:
-            continue
-        package = change.module_path.parts[1]
-        counts[package, result.test_outcome.value] += 1
+        counts[change.module_path.parts[1], result.test_outcome.value] += 1
         if result.test_outcome is TestOutcome.SURVIVED:
             survivors.append(f"{change.module_path}:{change.start_pos[0]}  {result.diff}")
     print("\n".join(survivors))
