@@ -9,7 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ansnet.models import create_model
 from ansnet.training.classifier import ImageClassifier, SubsetMeans
+from ansnet.training.muon import Muon
+
+SMALL = "CNR(8), M(4), CR(16), M(4), LR(16), L(10)"
 
 
 class Scripted(nn.Module):
@@ -72,6 +76,58 @@ def test_loss_and_accuracy_are_means_over_the_images() -> None:
     assert (means.loss.compute().item(), means.accuracy.compute().item()) == (3.5, 0.625)
 
 
+@pytest.mark.parametrize("decay_biases", [False, True])
+@pytest.mark.parametrize(
+    ("name", "kind", "own"),
+    [
+        ("adam", torch.optim.Adam, {"fused": True, "decoupled_weight_decay": False}),
+        ("adamw", torch.optim.AdamW, {"fused": True, "decoupled_weight_decay": True}),
+        ("sgd", torch.optim.SGD, {"fused": True, "momentum": 0.3, "nesterov": True}),
+        ("muon", Muon, {"momentum": 0.3}),
+    ],
+)
+def test_the_optimizers_are_set_as_told(
+    name: str, kind: type[torch.optim.Optimizer], own: dict[str, Any], decay_biases: bool
+) -> None:
+    network = create_model(SMALL)
+    optimizer = ImageClassifier(
+        network,
+        optimizer=name,
+        lr=0.1,
+        bias_lr_factor=8.0,
+        momentum=0.3,
+        nesterov=True,
+        weight_decay=0.2,
+        decay_biases=decay_biases,
+    ).make_optimizer()
+    assert type(optimizer) is kind
+    decays = {
+        parameter: group["weight_decay"]
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
+    # three weights; the bias of each, and the normalisation's two but not the bias before it
+    assert decays.keys() == set(network.parameters())
+    assert sorted(decays.values()) == [0.2 if decay_biases else 0.0] * (len(decays) - 4) + [0.2] * 4
+    assert all(decays[weight] == 0.2 for weight in network.parameters() if weight.ndim > 1)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.8]
+    for group in optimizer.param_groups:
+        assert {key: group[key] for key in own} == own
+
+
+def test_nesterovs_momentum_of_0_is_none() -> None:
+    network = create_model(SMALL)
+    classifier = ImageClassifier(network, optimizer="sgd", momentum=0.0, nesterov=True)
+    assert not classifier.make_optimizer().param_groups[0]["nesterov"]
+
+
+def test_an_unknown_optimizer_or_schedule_is_refused() -> None:
+    with pytest.raises(ValueError, match="one of adam, adamw, sgd, muon, got 'adagrad'"):
+        ImageClassifier(nn.Identity(), optimizer="adagrad")
+    with pytest.raises(ValueError, match="one of constant, linear, cosine, got 'step'"):
+        ImageClassifier(nn.Identity(), schedule="step")
+
+
 @pytest.mark.parametrize(
     ("function", "epoch", "is_last"),
     [("fit", 4, True), ("fit", 3, False), ("fit", 5, False), ("validate", 4, False)],
@@ -85,3 +141,80 @@ def test_the_last_epoch_is_known(
     monkeypatch.setattr(ImageClassifier, "trainer", trainer)
     monkeypatch.setattr(ImageClassifier, "current_epoch", epoch)
     assert ImageClassifier(nn.Identity()).is_last_epoch is is_last
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, **state: Any) -> None:
+    """Let every classifier be trained by such a trainer."""
+    monkeypatch.setattr(ImageClassifier, "trainer", SimpleNamespace(**state))
+
+
+@pytest.mark.parametrize(
+    ("function", "hook", "logged"),
+    [
+        ("validate", "on_validation_epoch_end", 4.0),
+        ("fit", "on_validation_epoch_end", 5.0),
+        ("fit", "on_train_epoch_end", 5.0),
+    ],
+)
+def test_an_epoch_is_numbered_by_how_many_are_completed(
+    monkeypatch: pytest.MonkeyPatch, function: str, hook: str, logged: float
+) -> None:
+    pretend(monkeypatch, state=SimpleNamespace(fn=function))
+    monkeypatch.setattr(ImageClassifier, "current_epoch", 4)
+    classifier, figures = ImageClassifier(nn.Identity()), {}
+    monkeypatch.setattr(classifier, "log", figures.__setitem__)
+    getattr(classifier, hook)()
+    assert figures == {"epoch": logged}
+
+
+@pytest.mark.parametrize("is_last", [False, True])
+def test_the_training_figures_are_logged_with_the_last_batch(
+    monkeypatch: pytest.MonkeyPatch, is_last: bool
+) -> None:
+    pretend(monkeypatch, is_last_batch=is_last)
+    classifier, logged = ImageClassifier(Scripted([margins(1.0, 2.0, 3.0)])), []
+    monkeypatch.setattr(
+        classifier, "log_dict", lambda *given, **options: logged.append((given, options))
+    )
+    batch = torch.zeros(3, 3, 4, 4), torch.tensor([0, 0, 1])
+    outputs = classifier.training_step(batch, 0)
+    assert outputs["figures"].tolist() == pytest.approx([outputs["loss"].item(), 2 / 3])
+    means = {
+        "train/loss": classifier.train_means.loss,
+        "train/accuracy": classifier.train_means.accuracy,
+    }
+    options = {"on_step": False, "on_epoch": True, "batch_size": 3, "add_dataloader_idx": False}
+    assert logged == ([((means,), options)] if is_last else [])
+    assert [float(mean.weight) for mean in means.values()] == [3.0, 3.0]
+
+
+def test_of_two_loaders_the_first_validates_and_the_second_has_the_training_images(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    classifier = ImageClassifier(Scripted([margins(1.0), margins(1.0)]))
+    monkeypatch.setattr(classifier, "log_dict", lambda *unused, **options: None)
+    for loader, target in ((0, 0), (1, 1)):
+        classifier.validation_step((torch.zeros(1, 3, 4, 4), torch.tensor([target])), 0, loader)
+    means = classifier.val_means, classifier.train_means
+    assert [each.accuracy.compute().item() for each in means] == [1.0, 0.0]
+
+
+def test_the_moments_of_a_checkpoint_are_laid_out_as_the_weights(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = nn.Conv2d(3, 4, 2).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    classifier = ImageClassifier(network, lr=0.1)
+    optimizer = classifier.make_optimizer()
+    network(torch.randn(2, 3, 4, 4)).sum().backward()
+    optimizer.step()
+    state = optimizer.state[network.weight]
+    before = {name: value.clone() for name, value in state.items()}
+    state["exp_avg"] = state["exp_avg"].contiguous()  # as read from another run's
+    pretend(monkeypatch, optimizers=[optimizer])
+    classifier.on_train_start()
+    assert state["exp_avg"].stride() == network.weight.stride()
+    for name, value in state.items():
+        assert torch.equal(value, before[name])
+        assert value.shape == before[name].shape
+    classifier.on_train_end()
+    assert [parameter.grad for parameter in network.parameters()] == [None, None]

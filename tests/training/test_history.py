@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from ansnet.training.history import Epoch, best_epoch, draw_curves, read_history, read_steps
@@ -54,6 +56,25 @@ def test_the_best_epoch_is_that_of_the_highest_validation_accuracy() -> None:
     assert best_epoch(HISTORY).epoch == 1
     lucky_start = replace(HISTORY[0], val_accuracy=0.9)
     assert best_epoch([lucky_start, *HISTORY[1:]]).epoch == 1
+
+
+def test_the_curves_are_those_of_the_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, *unused, **options: drawn.append(self))
+    draw_curves(HISTORY, "a network on a data set", tmp_path / "curves.png")
+    loss_axes, accuracy_axes = drawn[0].axes
+    curves = [
+        {line.get_label(): line.get_xydata().tolist() for line in axes.get_lines()}
+        for axes in (loss_axes, accuracy_axes)
+    ]
+    assert curves == [
+        {"train": [[0, 2.3], [1, 1.6], [2, 1.0]], "val": [[0, 2.31], [1, 1.5], [2, 1.7]]},
+        {"train": [[0, 10], [1, 40], [2, 60]], "val": [[0, 11], [1, 50], [2, 40]]},
+    ]
+    (best,) = accuracy_axes.texts
+    assert (best.get_text(), best.xy) == ("best: 50.00%", (1, 50.0))
+    for axes in (loss_axes, accuracy_axes):
+        assert all(tick == int(tick) for tick in axes.get_xticks())
 
 
 def test_the_picture_shows_something(tmp_path: Path) -> None:

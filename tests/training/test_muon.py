@@ -106,6 +106,11 @@ def test_a_convolutions_weight_is_the_matrix_of_its_filters(memory_format: torch
     torch.testing.assert_close(weight.flatten(1), matrix, rtol=0, atol=1e-4)
 
 
+def test_its_settings_are_jordans_unless_it_is_told() -> None:
+    defaults = Muon([nn.Parameter(torch.zeros(2, 2))]).defaults
+    assert defaults == {"lr": 0.02, "momentum": 0.95, "weight_decay": 0.0}
+
+
 def test_vectors_take_nesterovs_step() -> None:
     torch.manual_seed(0)
     start, gradients = torch.randn(5), [torch.randn(5) for _ in range(4)]

@@ -23,7 +23,6 @@ from ansnet.training import run
 from ansnet.training.callbacks import StepLog
 from ansnet.training.classifier import ImageClassifier, SubsetMeans
 from ansnet.training.metrics import accuracy
-from ansnet.training.muon import Muon
 from ansnet.training.run import (
     Result,
     complete_by_device,
@@ -409,61 +408,9 @@ def test_without_a_compiler_nothing_is_compiled(
     assert "nothing compiled (there is no C++ compiler)" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("decay_biases", [False, True])
-@pytest.mark.parametrize(
-    ("name", "kind", "own"),
-    [
-        ("adam", torch.optim.Adam, {"fused": True, "decoupled_weight_decay": False}),
-        ("adamw", torch.optim.AdamW, {"fused": True, "decoupled_weight_decay": True}),
-        ("sgd", torch.optim.SGD, {"fused": True, "momentum": 0.3, "nesterov": True}),
-        ("muon", Muon, {"momentum": 0.3}),
-    ],
-)
-def test_the_optimizers_are_set_as_told(
-    name: str, kind: type[torch.optim.Optimizer], own: dict[str, Any], decay_biases: bool
-) -> None:
-    network = create_model(SMALL)
-    optimizer = ImageClassifier(
-        network,
-        optimizer=name,
-        lr=0.1,
-        bias_lr_factor=8.0,
-        momentum=0.3,
-        nesterov=True,
-        weight_decay=0.2,
-        decay_biases=decay_biases,
-    ).make_optimizer()
-    assert type(optimizer) is kind
-    decays = {
-        parameter: group["weight_decay"]
-        for group in optimizer.param_groups
-        for parameter in group["params"]
-    }
-    # three weights; the bias of each, and the normalisation's two but not the bias before it
-    assert decays.keys() == set(network.parameters())
-    assert sorted(decays.values()) == [0.2 if decay_biases else 0.0] * (len(decays) - 4) + [0.2] * 4
-    assert all(decays[weight] == 0.2 for weight in network.parameters() if weight.ndim > 1)
-    assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.8]
-    for group in optimizer.param_groups:
-        assert {key: group[key] for key in own} == own
-
-
 def test_a_constant_learning_rate_may_have_a_warm_up(tmp_path: Path) -> None:
     result = train(settings(tmp_path, lr=0.01, schedule="constant", warmup=0.25, max_epochs=1))
     assert column(result, "learning_rate") == pytest.approx([0.0025, 0.005, 0.0075] + [0.01] * 9)
-
-
-def test_nesterovs_momentum_of_0_is_none() -> None:
-    network = create_model(SMALL)
-    classifier = ImageClassifier(network, optimizer="sgd", momentum=0.0, nesterov=True)
-    assert not classifier.make_optimizer().param_groups[0]["nesterov"]
-
-
-def test_an_unknown_optimizer_or_schedule_is_refused() -> None:
-    with pytest.raises(ValueError, match="one of adam, adamw, sgd, muon, got 'adagrad'"):
-        ImageClassifier(nn.Identity(), optimizer="adagrad")
-    with pytest.raises(ValueError, match="one of constant, linear, cosine, got 'step'"):
-        ImageClassifier(nn.Identity(), schedule="step")
 
 
 class PowerCutError(Exception):
