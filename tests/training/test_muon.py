@@ -64,6 +64,12 @@ def test_several_at_a_time_in_bfloat16_are_those_alone_in_bfloat16(shape: tuple[
         assert error < 0.02
 
 
+@pytest.mark.parametrize("scale", [2.0**-20, 2.0**20])
+def test_the_size_of_a_gradient_does_not_matter(scale: float) -> None:
+    U = torch.randn(8, 20)
+    assert torch.equal(alone(scale * U), alone(U))
+
+
 def test_half_precision_is_calculated_in_single_on_a_cpu() -> None:
     U = torch.randn(8, 20, dtype=torch.bfloat16)
     assert torch.equal(alone(U), alone(U.float()).bfloat16())
