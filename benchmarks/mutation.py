@@ -84,6 +84,7 @@ MORE_TESTS = {
     "functional/shape": [f"{CAPABILITIES}reshape"],
     "models/resnet": ["tests/models/test_registry.py"],
     "models/vgg": ["tests/models/test_registry.py"],
+    "training/settings": ["tests/test_configs.py"],
 }
 # what takes long to import, and is never changed: of ansnet that which has torchvision and Lightning
 IMPORTED = (

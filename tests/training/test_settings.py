@@ -19,6 +19,8 @@ from ansnet.training.settings import (
     Settings,
     SettingsError,
     flag,
+    recommended_recipe,
+    takes_effect,
 )
 
 
@@ -49,8 +51,44 @@ def test_what_goes_with_another_optimizer_than_the_recipes_is_its_own() -> None:
     assert (completed(optimizer="sgd").lr, completed(optimizer="sgd").momentum) == (0.01, 0.9)
     assert completed(optimizer="adamw").weight_decay == 0.01
     assert completed(optimizer="adam", lr=0.5).lr == 0.5
+    assert completed(model="vgg7", optimizer="adam").lr == 1e-3
+    muon = completed(dataset="shapes10", optimizer="muon")
+    assert (muon.lr, muon.momentum) == (0.1, 0.6)
     for optimizer in OPTIMIZERS:
         assert completed(optimizer=optimizer, dataset="shapes10").optimizer == optimizer
+
+
+def test_shapes10_is_trained_by_nothing_but_adam() -> None:
+    assert asdict(recommended_recipe("vgg7", "shapes10")) == {
+        "max_epochs": 2,
+        "batch_size": 32,
+        "optimizer": "adam",
+        "lr": 5e-4,
+        "bias_lr_factor": 1.0,
+        "momentum": 0.9,
+        "nesterov": False,
+        "weight_decay": 0.0,
+        "decay_biases": False,
+        "schedule": "constant",
+        "warmup": 0.0,
+        "label_smoothing": 0.0,
+        "augment": False,
+        "flip": "random",
+        "border": "black",
+        "cutout": 0,
+        "identity_init": False,
+        "test_time_flip": False,
+        "test_time_shift": False,
+    }
+
+
+def test_whether_an_option_has_an_effect_hangs_on_its_own_conditions() -> None:
+    values = {"optimizer": "sgd", "momentum": 0.0, "weight_decay": 0.0, "augment": True}
+    effective = {"lr", "momentum", "flip", "border", "cutout"}
+    for option in (*effective, "nesterov", "decay_biases"):
+        assert takes_effect(option, values) == (option in effective)
+    assert not takes_effect("momentum", {**values, "optimizer": "adam"})
+    assert takes_effect("nesterov", {**values, "momentum": 0.9})
 
 
 @pytest.mark.parametrize(
@@ -76,8 +114,14 @@ def test_what_goes_with_another_optimizer_than_the_recipes_is_its_own() -> None:
             {"augment": False, "cutout": 8},
             "--cutout 8 has no effect with --no-augment; add --augment or leave it out",
         ),
-        ({"augment": False, "flip": "random"}, "--flip random has no effect with --no-augment"),
-        ({"augment": False, "border": "black"}, "--border black has no effect with --no-augment"),
+        (
+            {"augment": False, "flip": "random"},
+            "--flip random has no effect with --no-augment; add --augment or leave it out",
+        ),
+        (
+            {"augment": False, "border": "black"},
+            "--border black has no effect with --no-augment; add --augment or leave it out",
+        ),
     ],
 )
 def test_an_option_that_another_keeps_from_having_an_effect_is_refused(

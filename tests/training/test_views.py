@@ -44,6 +44,18 @@ def test_the_views_of_an_image(
     assert images.tolist() == [[ROWS, ROWS]]
 
 
+def test_the_views_of_an_image_without_symmetry() -> None:
+    image = torch.arange(20.0).view(4, 5)
+    up, down = [1, 2, 3, 2], [1, 0, 1, 2]  # the row that is shown in each row
+    left, right = [1, 2, 3, 4, 3], [1, 0, 1, 2, 3]
+    expected = [image.fliplr()]
+    for rows, columns in ((down, right), (up, left)):
+        shifted = image[rows][:, columns]
+        expected += [shifted, shifted.fliplr()]
+    views = [view[0, 0] for view, _ in other_views(image[None, None], flip=True, shift=True)]
+    assert torch.equal(torch.stack(views), torch.stack(expected))
+
+
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_they_lie_in_memory_as_the_images(memory_format: torch.memory_format) -> None:
     images = torch.randn(4, 3, 8, 6).contiguous(memory_format=memory_format)
