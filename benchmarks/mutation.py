@@ -13,7 +13,8 @@ the file is one of a copy, so that the checkout may be worked on meanwhile.
 
 Each change is tested by the files that mirror the changed one (`tests_of`) until the first test fails,
 in a fork of a process that has imported PyTorch and Lightning already. ``--session`` keeps the results:
-a run that was broken off goes on where it was. When ansnet has been changed, begin with a new one.
+a run that was broken off goes on where it was, and since the order is random, what it has done is a
+sample. When ansnet has been changed, begin with a new one.
 
 ``pip install -e '.[test,mutation]'`` installs what it takes. What came of it: ``docs/testing.md``.
 """
@@ -153,7 +154,7 @@ def in_order(item: WorkItem) -> tuple[Path, tuple[int, int], str, int]:
 def run(session: WorkDB, items: Sequence[WorkItem], wide: bool) -> None:
     """Make the changes one after the other and note whether a test has noticed."""
     times: dict[tuple[str, ...], float] = {}
-    for number, item in enumerate(sorted(items, key=in_order), 1):
+    for number, item in enumerate(items, 1):
         change = item.mutations[0]
         tests = tuple(tests_of(change.module_path, wide))
         if tests not in times:  # unchanged, they pass
