@@ -156,8 +156,10 @@ def resumed(earlier: Path, folder: Path, **given: Any) -> tuple[Logger, dict[str
     return logger, state
 
 
-def test_the_earlier_record_becomes_the_runs_own(earlier: Path, tmp_path: Path) -> None:
-    (tmp_path / "later").mkdir()
+@pytest.mark.parametrize("is_there", [False, True])
+def test_the_earlier_record_becomes_the_runs_own(earlier: Path, tmp_path: Path, is_there: bool) -> None:
+    if is_there:
+        (tmp_path / "later" / "checkpoints").mkdir(parents=True)
     logger, state = resumed(earlier, tmp_path)
     assert logger.rows == [
         (0, {"epoch": 0, "train/loss_step": 2.5}),
@@ -182,13 +184,25 @@ def test_of_several_processes_one_copies_the_earlier_best(earlier: Path, tmp_pat
     assert state["best_model_path"] == str(tmp_path / "later" / "checkpoints" / "best-epoch=1.ckpt")
 
 
-@pytest.mark.parametrize("missing", ["metrics.csv", "checkpoints/best-epoch=1.ckpt"])
+@pytest.mark.parametrize(
+    "missing",
+    [
+        ["metrics.csv"],
+        ["checkpoints/best-epoch=1.ckpt"],
+        ["checkpoints/best-epoch=1.ckpt", "metrics.csv"],
+    ],
+)
 @pytest.mark.parametrize("writes", [True, False])
 def test_without_an_earlier_record_a_line_says_so(
-    earlier: Path, tmp_path: Path, missing: str, writes: bool, capsys: pytest.CaptureFixture[str]
+    earlier: Path,
+    tmp_path: Path,
+    missing: list[str],
+    writes: bool,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    path = tmp_path / "earlier" / missing
-    path.unlink()
+    path, *_ = paths = [tmp_path / "earlier" / name for name in missing]
+    for each in paths:
+        each.unlink()
     logger, state = resumed(earlier, tmp_path, is_global_zero=writes)
     assert logger.rows == []
     assert state["best_model_path"] == "/elsewhere/best-epoch=1.ckpt"
