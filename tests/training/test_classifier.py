@@ -191,10 +191,11 @@ def test_the_training_figures_are_logged_with_the_last_batch(
 def test_of_two_loaders_the_first_validates_and_the_second_has_the_training_images(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    classifier = ImageClassifier(Scripted([margins(1.0), margins(1.0)]))
-    monkeypatch.setattr(classifier, "log_dict", lambda *unused, **options: None)
+    classifier, logged = ImageClassifier(Scripted([margins(1.0), margins(1.0)])), []
+    monkeypatch.setattr(classifier, "log_dict", lambda means, **options: logged.append([*means]))
     for loader, target in ((0, 0), (1, 1)):
         classifier.validation_step((torch.zeros(1, 3, 4, 4), torch.tensor([target])), 0, loader)
+    assert logged == [["val/loss", "val/accuracy"], ["train/loss", "train/accuracy"]]
     means = classifier.val_means, classifier.train_means
     assert [each.accuracy.compute().item() for each in means] == [1.0, 0.0]
 
