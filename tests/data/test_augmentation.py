@@ -46,6 +46,15 @@ def test_a_batch_is_what_torchvision_makes_of_each_image(N: int, H: int, W: int,
         torch.testing.assert_close(image, expected, rtol=0, atol=1e-6)
 
 
+def test_black_and_white_become_numbers_by_imagenets_mean_and_deviation() -> None:
+    images = torch.tensor([0, 255], dtype=torch.uint8)[:, None, None, None].expand(-1, 2, 3, 3)
+    expected = torch.tensor([[-2.1179, -2.0357, -1.8044], [2.2489, 2.4286, 2.6400]])
+    normalised = Normalisation(2, 3, CPU)(images)
+    for row, column in ((0, 0), (1, 2)):
+        # four places are given
+        torch.testing.assert_close(normalised[:, row, column], expected, rtol=0, atol=5e-5)
+
+
 @pytest.mark.parametrize("border", BORDERS)
 def test_an_image_of_one_pixel_has_a_border(border: str) -> None:
     image = torch.full((1, 1, 1, 3), 7, dtype=torch.uint8)
