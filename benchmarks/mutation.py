@@ -67,6 +67,7 @@ WITHOUT_EFFECT = ("@staticmethod", "@kernel")
 CAPABILITIES = "tests/functional/test_capabilities.py::test_"
 # what tests a file besides tests/PACKAGE/test_FILE*.py
 MORE_TESTS = {
+    "data/cifar10": ["tests/data/test_datamodule.py"],
     "functional/activation": [f"{CAPABILITIES}relu"],
     "functional/arguments": [
         f"tests/functional/test_{name}.py" for name in ("linear", "conv", "pooling", "normalization")
