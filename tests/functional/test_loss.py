@@ -86,3 +86,9 @@ def test_wrong_arguments_are_named(
 ) -> None:
     with pytest.raises(error, match=message):
         cross_entropy(torch.zeros(shape), torch.tensor(target), smoothing)
+
+
+@pytest.mark.parametrize("label_smoothing", [-1.0, -0.1, 1.1, float("nan")])
+def test_label_smoothing_is_a_share(label_smoothing: float) -> None:
+    with pytest.raises(RuntimeError, match=f"between 0 and 1, got {label_smoothing}"):
+        cross_entropy(torch.zeros(2, 3), torch.tensor([0, 2]), label_smoothing)
