@@ -62,7 +62,7 @@ from torch import Tensor
 
 from ansnet.functional import winograd
 from ansnet.functional.arguments import Size2, as_pair, cast_for_autocast
-from ansnet.functional.function import compilable, only_numbers
+from ansnet.functional.function import compilable, only_numbers, where_needed
 from ansnet.functional.kernel import kernel
 
 Pair = tuple[int, int]
@@ -91,7 +91,7 @@ class Conv2d(torch.autograd.Function):
         x, w, _, ctx.stride, ctx.padding, ctx.dilation, ctx.groups = inputs
         needs_grad_x, needs_grad_w, *_ = ctx.needs_input_grad
         ctx.image_size, ctx.window_size = x.shape[2:], w.shape[2:]
-        ctx.save_for_backward(x if needs_grad_w else None, w if needs_grad_x else None)
+        ctx.save_for_backward(where_needed(needs_grad_w, x), where_needed(needs_grad_x, w))
         ctx.save_for_forward(x, w)
 
     @staticmethod

@@ -66,6 +66,16 @@ def is_transformed() -> bool:
     return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
 
 
+def where_needed(needed: bool, tensor: torch.Tensor) -> torch.Tensor | None:
+    """The tensor, for ``ctx.save_for_backward``, or None where the backward will not read it.
+
+    Under a transformation it is always saved. The batching rule that PyTorch generates (2.11 to 2.15)
+    knows the batch axes of one list only, of what was saved last, and takes it for both: for the
+    backward and for forward mode. So the two have to hold the same.
+    """
+    return tensor if needed or torch._C._are_functorch_transforms_active() else None
+
+
 def first_derivative_only(*tensors: torch.Tensor | None) -> bool:
     """Whether no transformation but autograd's is under way, and no tensor has a tangent."""
     if is_transformed():

@@ -59,7 +59,7 @@ import torch
 from torch import Tensor, rsqrt
 
 from ansnet.functional.arguments import OptionalTensor, as_dtype, at_least_float32
-from ansnet.functional.function import compilable
+from ansnet.functional.function import compilable, where_needed
 from ansnet.functional.kernel import kernel
 
 Gradients = tuple[Tensor | None, ...]
@@ -85,7 +85,8 @@ class BatchNorm1d(torch.autograd.Function):
         eps: float,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         if training:
-            return normalised_by_batch(x, gamma, beta, eps)
+            z, mu, v = normalised_by_batch(x, gamma, beta, eps)
+            return z, batched_as(z, mu), batched_as(z, v)
         assert running_mean is not None
         assert running_var is not None
         return normalised(x, gamma, beta, running_mean, running_var, eps), None, None
@@ -96,7 +97,7 @@ class BatchNorm1d(torch.autograd.Function):
         _, mu, v = output if ctx.training else (None, running_mean, running_var)
         ctx.dtype = x.dtype
         reads_x = ctx.training or ctx.needs_input_grad[1]
-        ctx.save_for_backward(x if reads_x else None, gamma, mu, v)
+        ctx.save_for_backward(where_needed(reads_x, x), gamma, mu, v)
         ctx.save_for_forward(x, gamma, mu, v)
 
     @staticmethod
@@ -286,6 +287,18 @@ def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     shifted = x - k
     mean, square = sum_of_rows(shifted) / N, sum_of_rows(shifted.square()) / N
     return k + mean, (square - mean.square()).clamp(min=0)
+
+
+def batched_as(z: Tensor, statistic: Tensor) -> Tensor:
+    """μ or v, under `torch.vmap` one of each batch where z is, although that of x alone may be shared.
+
+    The batching rule that PyTorch generates (2.11 to 2.15) would add the whole gradient of an output
+    that is shared once for each entry of the batch.
+    """
+    if not torch._C._are_functorch_transforms_active():
+        return statistic
+    row = z[(0,) * (z.dim() - 1)]
+    return torch.where(row == row, statistic, statistic)
 
 
 def affine(
