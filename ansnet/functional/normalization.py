@@ -278,15 +278,20 @@ def gradients_of_parameters(
 
 
 def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """μ and v of the rows of x in one pass, by ``v = E[(x − k)²] − (E[x − k])²`` for any k.
+    """μ and v of the rows of x in one pass, by ``v = E[(x − k)²] − (E[x − k])²`` with k the first row.
 
-    The difference loses nothing to rounding where k is near μ: it is the mean of the first image.
+    The difference loses to rounding what (μ − k)²/v is large by. That is at most N, were the first row
+    the only outlier. So sums are in float64, which has 2²⁹ times float32's precision to lose. Where there
+    is no wider type, x is read twice.
     """
     x, N = at_least_float32(x), number_of_rows(x)
-    k = x[:1].mean(row_axes(x))
-    shifted = x - k
+    if x.dtype == torch.float64 or x.device.type == "mps":
+        mu = sum_of_rows(x) / N
+        return mu, sum_of_rows((x - mu).square()) / N
+    k = first_row(x).double()
+    shifted = x.double() - k
     mean, square = sum_of_rows(shifted) / N, sum_of_rows(shifted.square()) / N
-    return k + mean, (square - mean.square()).clamp(min=0)
+    return (k + mean).to(x.dtype), (square - mean.square()).clamp(min=0).to(x.dtype)
 
 
 def batched_as(z: Tensor, statistic: Tensor) -> Tensor:
@@ -297,7 +302,7 @@ def batched_as(z: Tensor, statistic: Tensor) -> Tensor:
     """
     if not torch._C._are_functorch_transforms_active():
         return statistic
-    row = z[(0,) * (z.dim() - 1)]
+    row = first_row(z)
     return torch.where(row == row, statistic, statistic)
 
 
@@ -324,6 +329,11 @@ def scale(gamma: Tensor | None, v: Tensor, eps: float) -> Tensor:
     """γ · r, where no γ means 1."""
     r = rsqrt(at_least_float32(v) + eps)
     return r if gamma is None else gamma * r
+
+
+def first_row(x: Tensor) -> Tensor:
+    """Of … × C the first of its rows."""
+    return x[(0,) * (x.dim() - 1)]
 
 
 def row_axes(x: Tensor) -> tuple[int, ...]:
