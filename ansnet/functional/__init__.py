@@ -12,6 +12,7 @@ from ansnet.functional.loss import SoftmaxCrossEntropy, cross_entropy
 from ansnet.functional.normalization import BatchNorm1d, BatchNorm2d, batch_norm1d, batch_norm2d
 from ansnet.functional.pooling import FirstMaxPool2d, MaxPool2d, max_pool2d, relu_max_pool2d
 from ansnet.functional.shape import Reshape, reshape
+from ansnet.functional.winograd import plain_sums
 
 __all__ = [
     "BatchNorm1d",
@@ -31,6 +32,7 @@ __all__ = [
     "cross_entropy",
     "linear",
     "max_pool2d",
+    "plain_sums",
     "relu",
     "relu_max_pool2d",
     "reshape",

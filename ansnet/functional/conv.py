@@ -40,7 +40,8 @@ as large as the image, which no kernel is made for. So where nothing but numbers
 sums are taken in another order, whichever was the quickest of those measured (``benchmarks/``):
 
 - for 3 × 3 windows with S = D = 1, on a CPU, `ansnet.functional.winograd` for w̄ of images larger than
-  2 × 2, and for z and x̄ where channels, filters and images are large (`repays_transforms`);
+  2 × 2, and for z and x̄ in channels-last memory where channels, filters and images are large
+  (`repays_transforms`); its rounding is another, ``with plain_sums():`` does without it;
 - for w̄ with few channels, a product of matrices: z̄ times the window's contents at each of its
   positions (`weight_gradient_of_patches`).
 
@@ -84,8 +85,10 @@ class Conv2d(torch.autograd.Function):
         x: Tensor, w: Tensor, b: Tensor | None, stride: Pair, padding: Pair, dilation: Pair, groups: int
     ) -> Tensor:
         suits = suits_winograd(x, w, w.shape[2:], stride, dilation, groups)
-        if suits and repays_transforms(x, len(w)):
-            return winograd.convolve(x, w, b, padding)
+        if suits and repays_transforms(x, len(w)) and winograd.allowed():
+            z = winograd.convolve(x, w, b, padding)
+            if is_finite(z):
+                return z
         return F.conv2d(x, w, b, stride, padding, dilation, groups)
 
     @staticmethod
@@ -93,6 +96,7 @@ class Conv2d(torch.autograd.Function):
         x, w, _, ctx.stride, ctx.padding, ctx.dilation, ctx.groups = inputs
         needs_grad_x, needs_grad_w, *_ = ctx.needs_input_grad
         ctx.image_size, ctx.window_size = x.shape[2:], w.shape[2:]
+        ctx.plain = not winograd.allowed()
         ctx.save_for_backward(where_needed(needs_grad_w, x), where_needed(needs_grad_x, w))
         ctx.save_for_forward(x, w)
 
@@ -103,11 +107,13 @@ class Conv2d(torch.autograd.Function):
         grad_x = grad_w = grad_b = None
         # x̄ last, so that it need not be kept beside what w̄ takes
         if ctx.needs_input_grad[1]:
-            grad_w = weight_gradient(x.conj(), grad_z, ctx.window_size, *hyperparameters)
+            grad_w = weight_gradient(
+                x.conj(), grad_z, ctx.window_size, *hyperparameters, plain=ctx.plain
+            )
         if ctx.needs_input_grad[2]:
             grad_b = bias_gradient(grad_z)
         if ctx.needs_input_grad[0]:
-            grad_x = input_gradient(grad_z, w.conj(), ctx.image_size, *hyperparameters)
+            grad_x = input_gradient(grad_z, w.conj(), ctx.image_size, *hyperparameters, plain=ctx.plain)
         return grad_x, grad_w, grad_b, None, None, None, None
 
     @staticmethod
@@ -131,11 +137,14 @@ def input_gradient(
     padding: Pair,
     dilation: Pair,
     groups: int,
+    plain: bool = False,
 ) -> Tensor:
     """x̄ = conv2ᵀ(z̄, w; S, P, D), with the output padding that gives it the shape of x."""
-    suits = suits_winograd(grad_z, w, w.shape[2:], stride, dilation, groups)
+    suits = not plain and suits_winograd(grad_z, w, w.shape[2:], stride, dilation, groups)
     if suits and repays_transforms(grad_z, w.shape[1]):
-        return winograd.input_gradient(grad_z, w, padding)
+        grad_x = winograd.input_gradient(grad_z, w, padding)
+        if is_finite(grad_x):
+            return grad_x
     sizes = image_size, grad_z.shape[2:], w.shape[2:]
     O = output_padding(*sizes, stride, padding, dilation)  # noqa: E741
     return F.conv_transpose2d(grad_z, w, None, stride, padding, O, groups, dilation)
@@ -163,6 +172,7 @@ def weight_gradient(
     padding: Pair,
     dilation: Pair,
     groups: int,
+    plain: bool = False,
 ) -> Tensor:
     """w̄[f,c] = Σ_n conv2(x[n,c], z̄[n,f]; D, P, S) for all f and c at once.
 
@@ -173,9 +183,11 @@ def weight_gradient(
     geometry = window_size, stride, padding, dilation
     if len(x) == 0:  # a sum over no images, which conv2d refuses, is 0 in whichever group
         return weight_gradient_of_rows(x[:, : x.shape[1] // groups], grad_z, *geometry)
-    suits = suits_winograd(x, grad_z, window_size, stride, dilation, groups)
+    suits = not plain and suits_winograd(x, grad_z, window_size, stride, dilation, groups)
     if suits and repays_transforms_of_gradient(x, grad_z):
-        return winograd.weight_gradient(x, grad_z, padding)
+        grad_w = winograd.weight_gradient(x, grad_z, padding)
+        if is_finite(grad_w):
+            return grad_w
     if groups == 1 and (x.device.type == "cuda" or stand_apart(window_size, stride, dilation)):
         return weight_gradient_of_rows(x, grad_z, *geometry)
     if suits_patches(x, grad_z, groups):
@@ -263,9 +275,14 @@ def suits_winograd(
 
 
 def repays_transforms(x: Tensor, num_filters: int) -> bool:
-    """Whether multiplications saved in a convolution of x outweigh the transforms, as measured."""
+    """Whether multiplications saved in a convolution of x outweigh the transforms, as measured.
+
+    In contiguous memory they do not outweigh the precision lost: PyTorch's kernel for it is four times
+    as precise as that for channels-last.
+    """
     C, M_h, M_w = x.shape[1:]
-    return min(C, num_filters) >= 256 and C * num_filters * M_h * M_w >= 2**23
+    large = min(C, num_filters) >= 256 and C * num_filters * M_h * M_w >= 2**23
+    return large and x.is_contiguous(memory_format=torch.channels_last)
 
 
 def repays_transforms_of_gradient(x: Tensor, grad_z: Tensor) -> bool:
@@ -273,10 +290,18 @@ def repays_transforms_of_gradient(x: Tensor, grad_z: Tensor) -> bool:
     return min(x.shape[1], grad_z.shape[1]) >= 64 and min(grad_z.shape[2:]) > 2
 
 
+def is_finite(result: Tensor) -> bool:
+    """Whether Winograd's sums are to be believed: in its tiles an infinite number reaches all others.
+
+    Nor can they be where finite numbers are so large that the transforms, or this sum, overflow.
+    """
+    return bool(result.sum().isfinite())
+
+
 def stand_apart(window_size: Pair, stride: Pair, dilation: Pair) -> bool:
     """Whether no two windows share an element of x, so that all patches are no larger than x."""
     spans = (D * (K - 1) + 1 for K, D in zip(window_size, dilation, strict=True))
-    return all(S >= span for S, span in zip(stride, spans, strict=True))
+    return all(span <= S for S, span in zip(stride, spans, strict=True))
 
 
 def suits_patches(x: Tensor, grad_z: Tensor, groups: int) -> bool:

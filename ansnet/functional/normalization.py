@@ -280,9 +280,9 @@ def gradients_of_parameters(
 def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """μ and v of the rows of x in one pass, by ``v = E[(x − k)²] − (E[x − k])²`` with k the first row.
 
-    The difference loses to rounding what (μ − k)²/v is large by. That is at most N, were the first row
-    the only outlier. So sums are in float64, which has 2²⁹ times float32's precision to lose. Where there
-    is no wider type, x is read twice.
+    The difference multiplies the error of rounding by up to (μ − k)²/v, and so by N if the first row is
+    the only outlier. So sums are in float64, 2²⁹ times as precise as float32. Where there is no wider
+    type, x is read twice.
     """
     x, N = at_least_float32(x), number_of_rows(x)
     if x.dtype == torch.float64 or x.device.type == "mps":
