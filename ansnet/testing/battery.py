@@ -84,8 +84,8 @@ CAPABILITIES: dict[str, Capability] = {
     )
 }
 
-# Those that take seconds are tried on the first samples only.
-MOST_SAMPLES = {"compiled transformations": 2}
+# What takes seconds is tried on the first samples only.
+MOST_SAMPLES = {"compiled transformations": 1}
 
 
 @dataclass(frozen=True)

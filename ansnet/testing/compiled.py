@@ -27,8 +27,8 @@ def compiled_transformations(case: Case) -> str | None:
 
     Each is compiled once, and called with the sample's inputs and with these rounded to integers, at
     which maxima tie, and corners and jumps are. There it is seen whether the derivative is the one that
-    a Function states, or one that the tracer takes of the forward's own expression. Only the first two
-    samples are tried.
+    a Function states, or one that the tracer takes of the forward's own expression. Only the first
+    sample is tried.
 
     Returns:
         What is beyond the reference, if anything is.

@@ -47,6 +47,8 @@ def test_any_function_with_and_without_a_reference() -> None:
     assert {row.capability for row in without.rows if row.detail == "no reference was given"} == {
         "forward",
         "gradients",
+        "accuracy",
+        "non finite values",
     }
 
 
