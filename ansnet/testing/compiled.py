@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
 from torch.utils import _pytree as pytree
 
 from ansnet.testing.case import BeyondReference, Case, FailsAlone, assert_same, random_like
 from ansnet.testing.derivatives import real_function
 from ansnet.testing.report import summary
-from ansnet.testing.transforms import FACTORS
+from ansnet.testing.transforms import FACTORS, fresh_compiler
 
 Tensors = tuple[Tensor, ...]
 
@@ -96,7 +93,7 @@ def _error(name: str, case: Case) -> Exception | None:
     function, inputs = real_function(case)
     transformed = transformations(function, inputs)[name]
     try:
-        with undisturbed():
+        with fresh_compiler():
             compiled = torch.compile(transformed, fullgraph=True, backend=case.backend)
             for point in (inputs, tuple(tensor.round() for tensor in inputs)):
                 expected = pytree.tree_leaves(transformed(*point))
@@ -104,20 +101,3 @@ def _error(name: str, case: Case) -> Exception | None:
     except Exception as error:
         return error
     return None
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """A compiler without a past; what a failure leaves of transformations half done is undone."""
-    depth = torch._C._functorch.get_dynamic_layer_stack_depth()
-    level = forward_ad._current_level
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the compiler's, of its own deprecations
-        torch._dynamo.reset()
-        try:
-            yield
-        finally:
-            torch._C._functorch.pop_dynamic_layer_stack_and_undo_to_depth(depth)
-            while forward_ad._current_level > level:
-                forward_ad.exit_dual_level()
-            torch._dynamo.reset()

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ansnet.testing.case import Case, Function, assert_same, differentiate, random_like
-from ansnet.testing.compiled import undisturbed
-from ansnet.testing.transforms import FACTORS
+from ansnet.testing.derivatives import real_function
+from ansnet.testing.transforms import FACTORS, fresh_compiler
 
 STEP = 0.1
 Loss = Callable[..., Tensor]
@@ -23,8 +23,7 @@ def gradient_through_vmap(case: Case) -> None:
     examples e. After a step w − 0.1 · ∂loss/∂w for each example, the mean of the losses is
     differentiated by w: grad(w ↦ mean(vmap(e ↦ loss(w − 0.1 · grad(loss)(w, e), e)))).
     """
-    inputs = [tensor.detach() for tensor in case.inputs()]
-    function = case.of_differentiable()
+    function, inputs = real_function(case)
     targets = random_like(function(*inputs))
     factors = torch.tensor(FACTORS, dtype=torch.float64)
     for index, (name, weight) in enumerate(zip(case.sample.names, inputs, strict=True)):
@@ -33,8 +32,7 @@ def gradient_through_vmap(case: Case) -> None:
 
         def loss(w: Tensor, factor: Tensor, *others: Tensor, index: int = index) -> Tensor:
             weighted = zip(function(*others[:index], w, *others[index:]), targets, strict=True)
-            terms = [(t * z * factor + z * z.conj()).real.sum() for z, t in weighted]
-            return torch.stack(terms).sum()
+            return torch.stack([(factor * t * z + z * z).sum() for z, t in weighted]).sum()
 
         def adapted(w: Tensor, *example: Tensor, loss: Loss = loss) -> Tensor:
             return loss(w - STEP * torch.func.grad(loss)(w, *example), *example)
@@ -101,6 +99,6 @@ def _assert_sums(
     order = [used.index(place) for place in places]
     assert_same(f"gradient of {what}", gradients(function, shared, order), expected)
     if backend:
-        with undisturbed():
+        with fresh_compiler():
             compiled = torch.compile(function, fullgraph=True, backend=backend)
             assert_same(f"gradient of {what}, compiled", gradients(compiled, shared, order), expected)

@@ -185,7 +185,9 @@ def saved_tensors_guarded(case: Case) -> None:
 
 
 def _change(tensor: Tensor) -> None:
-    """Other numbers in the same memory, and a note of it (`Tensor._version`)."""
+    """Other numbers in the same memory, and a note of it (`Tensor._version`), unless it overlaps."""
+    if any(size > 1 and not stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True)):
+        return
     if tensor.is_floating_point() or tensor.is_complex():
         tensor.mul_(-2).add_(1)
     else:
