@@ -107,6 +107,9 @@ def _settled_tensor(
     first, *others = finite
     independent = torch.stack([first.isclose(other, 0, 0) for other in others]).all(0)
     is_open = expected.isnan() & independent & actual.isclose(first, 1e-4, 1e-5)
+    if expected.dtype == torch.float32:  # how near finite numbers are is for `accuracy` to say
+        scale = largest(expected.where(expected.isfinite(), 0))
+        is_open |= (actual - expected).abs() <= 1e-3 * scale
     if infinite:
         is_open |= expected.isnan() | (expected.isinf() & actual.isnan())
     return torch.where(is_open, expected, actual)
