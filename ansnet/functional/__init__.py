@@ -8,7 +8,7 @@ from ansnet.functional.activation import ReLU, relu
 from ansnet.functional.conv import Conv2d, conv2d
 from ansnet.functional.fused import BatchNormReLU2d, batch_norm_relu2d
 from ansnet.functional.linear import Linear, linear
-from ansnet.functional.loss import SoftmaxCrossEntropy, cross_entropy
+from ansnet.functional.loss import SoftmaxCrossEntropy, SoftTargetCrossEntropy, cross_entropy
 from ansnet.functional.normalization import BatchNorm1d, BatchNorm2d, batch_norm1d, batch_norm2d
 from ansnet.functional.pooling import FirstMaxPool2d, MaxPool2d, max_pool2d, relu_max_pool2d
 from ansnet.functional.shape import Reshape, reshape
@@ -23,6 +23,7 @@ __all__ = [
     "MaxPool2d",
     "ReLU",
     "Reshape",
+    "SoftTargetCrossEntropy",
     "SoftmaxCrossEntropy",
     "batch_norm1d",
     "batch_norm2d",

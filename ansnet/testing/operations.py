@@ -170,18 +170,26 @@ def batch_norm_relu2d_reference(
 
 
 def cross_entropy_samples() -> list[Sample]:
-    """With and without label smoothing; rows, one row, rows spread over further axes."""
+    """Classes and probabilities, settings alone and with others; rows, and over further axes."""
+    scores, classes = random(4, 3), torch.tensor([0, 2, 1, 2])
+    weight = random(3).detach().square() + 0.5
+    probabilities = random(4, 3).detach().softmax(1).requires_grad_()
+    images, labels = random(2, 3, 2, 2), torch.tensor([[[0, 2], [1, 2]], [[1, 1], [0, 2]]])
     return [
-        Sample(random(4, 3), torch.tensor([0, 2, 1, 2])),
-        Sample(random(4, 3), torch.tensor([0, 2, 1, 2]), label_smoothing=0.1),
+        Sample(scores, classes),
+        Sample(scores, classes, label_smoothing=0.1),
         Sample(random(5), torch.tensor(3)),
-        Sample(random(2, 3, 2, 2), torch.tensor([[[0, 2], [1, 2]], [[1, 1], [0, 2]]])),
+        Sample(images, labels),
+        Sample(scores, classes, weight),
+        Sample(scores, classes, weight, ignore_index=2, label_smoothing=0.2),
+        Sample(scores, classes, ignore_index=2, reduction="none"),
+        Sample(images, labels, weight, reduction="sum", label_smoothing=0.1),
+        Sample(scores, probabilities),
+        Sample(scores, probabilities, weight.clone().requires_grad_(), reduction="none"),
+        Sample(scores, probabilities.detach(), weight, reduction="sum", label_smoothing=0.1),
+        Sample(images, images.detach().softmax(1).requires_grad_(), label_smoothing=0.3),
+        Sample(random(1, 5), random(1, 5), random(5)),
     ]
-
-
-def cross_entropy_reference(input: Tensor, target: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """PyTorch's cross-entropy."""
-    return F.cross_entropy(input, target, label_smoothing=label_smoothing)
 
 
 OPERATIONS = {
@@ -249,7 +257,7 @@ OPERATIONS = {
         ),
         Operation(
             functional.cross_entropy,
-            cross_entropy_reference,
+            F.cross_entropy,
             cross_entropy_samples,
             lambda: (modules.SoftmaxCrossEntropy(), cross_entropy_samples()[0]),
         ),
