@@ -67,18 +67,25 @@ def conv2d_samples() -> list[Sample]:
 
 
 def max_pool2d_samples() -> list[Sample]:
-    """Both rules for ties, square and other windows, with and without left-over rows and columns."""
+    """Both rules for ties; windows side by side and not, square and not, with left-over rows or not."""
     return [
         Sample(distinct(2, 3, 4, 6), 2),
         Sample(distinct(2, 2, 5, 7), (2, 3), ties="first"),
         Sample(distinct(3, 5, 4), (1, 4)),
         Sample(distinct(2, 2, 3, 2), 1),
+        Sample(distinct(2, 2, 5, 4), 3, stride=2, padding=1),
+        Sample(distinct(2, 2, 5, 4), 3, stride=2, padding=1, ties="first"),
+        Sample(distinct(2, 5, 6), (3, 2), (1, 2), (1, 0), (2, 1), True),
+        Sample(distinct(1, 2, 5, 6), 2, 3, ceil_mode=True, ties="first"),
+        Sample(distinct(3, 2, 4, 4), 2, 1, dilation=2, ties="first"),
     ]
 
 
-def max_pool2d_reference(input: Tensor, window_size: Any, ties: str = "all") -> Tensor:
+def max_pool2d_reference(input: Tensor, window_size: Any, *settings: Any, **options: Any) -> Tensor:
     """PyTorch's max-pooling; without ties, both rules are its."""
-    return F.max_pool2d(input, window_size)
+    options.pop("ties", None)
+    z: Tensor = F.max_pool2d(input, window_size, *settings, **options)
+    return z
 
 
 def relu_max_pool2d_samples() -> list[Sample]:
