@@ -46,7 +46,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ansnet.functional.arguments import is_channels_last, smallest_int
+from ansnet.functional.arguments import as_dtype, at_least_float32, is_channels_last, smallest_int
 from ansnet.functional.function import compilable
 from ansnet.functional.kernel import kernel
 
@@ -245,7 +245,10 @@ def indices(windows: Windows, size: Pair) -> list[Any]:
 def sum_in_image(
     received: Iterable[Tensor], image_size: Sequence[int], windows: Windows, channels_last: bool
 ) -> Tensor:
-    """Add what each place receives to the element that is there, and cut off the padding."""
+    """Add what each place receives to the element that is there, and cut off the padding.
+
+    The sums are in float32 at least, and rounded at the end.
+    """
     left, right, above, below = margins(image_size, windows)
     (M_h, M_w), memory_format = image_size, torch.contiguous_format
     if channels_last:
@@ -253,9 +256,9 @@ def sum_in_image(
     first, *others = received
     size = first.shape[-2], first.shape[-1]
     grad_x = first.new_zeros(*first.shape[:-2], above + M_h + below, left + M_w + right)
-    grad_x = grad_x.contiguous(memory_format=memory_format)
+    grad_x = at_least_float32(grad_x).contiguous(memory_format=memory_format)
     for index, values in zip(indices(windows, size), [first, *others], strict=True):
         grad_x[index].add_(values)
     if left or right or above or below:
         grad_x = grad_x[..., above : above + M_h, left : left + M_w]
-    return grad_x.contiguous(memory_format=memory_format)
+    return as_dtype(grad_x, first.dtype).contiguous(memory_format=memory_format)

@@ -235,7 +235,7 @@ OPERATIONS = {
         Operation(
             functional.batch_norm1d,
             batch_norm_reference,
-            lambda: batch_norm_samples(5, 3),
+            lambda: [*batch_norm_samples(5, 3), *batch_norm_samples(4, 3, 2)],
             lambda: (modules.BatchNorm1d(3).double(), Sample(random(5, 3))),
         ),
         Operation(
