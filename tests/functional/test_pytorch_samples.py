@@ -106,7 +106,7 @@ LEFT_OUT = {
 # below double precision the two round in different places, because: see `tolerance`
 ROUNDED_ELSEWHERE = {
     "nn.functional.conv2d": "gradients are sums, which the two take in different orders",
-    "nn.functional.max_pool2d": "gradients of overlapping windows are summed, and PyTorch rounds each sum",
+    "nn.functional.max_pool2d": "gradients of windows that overlap add up, each sum rounded",
     "nn.functional.batch_norm": "PyTorch rounds μ and r to the input's dtype, we do not",
     "nn.functional.cross_entropy": "PyTorch rounds log p to the input's dtype, and derives p from it",
 }
