@@ -37,12 +37,12 @@ Line = list[str]
 
 def norm_error(actual: Tensor, exact: Tensor) -> float:
     """Of all elements: ‖actual − exact‖ / ‖exact‖."""
-    return ((actual - exact).norm() / exact.norm()).item()
+    return float((actual - exact).norm() / exact.norm())
 
 
 def largest_error(actual: Tensor, exact: Tensor) -> float:
     """Of the worst element, relative to that element."""
-    return ((actual - exact).abs() / exact.abs()).nan_to_num(0.0).max().item()
+    return float(((actual - exact).abs() / exact.abs()).nan_to_num(0.0).max())
 
 
 def cells(ours: float, theirs: float) -> Line:

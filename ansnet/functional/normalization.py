@@ -33,7 +33,7 @@ been kept on ``ctx``, they would have passed for constants.
 
 Shapes::
 
-    BatchNorm1d   x, z  N × C             γ, β, μ, v  C
+    BatchNorm1d   x, z  N × C             γ, β, μ, v  C; also N × C × L, by the Function BatchNorm2d
     BatchNorm2d   x, z  N × C × H × W     γ, β, μ, v  C, over the N·H·W rows of (N·H·W) × C
 
 Spatial batch normalisation moves the channel axis behind the others and back; it is no mere
@@ -363,10 +363,10 @@ def batch_norm1d(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalise each column of a matrix; as ``torch.nn.functional.batch_norm``.
+    """Normalise each column of a matrix, or channel of signals; as ``torch.nn.functional.batch_norm``.
 
     Args:
-        input: N × C.
+        input: N × C, or N × C × L.
         weight: γ, of shape C; None stands for 1.
         bias: β, of shape C; None stands for 0.
         running_mean: C, updated in place when training; None keeps none.
@@ -376,7 +376,7 @@ def batch_norm1d(
         eps: ε, added to the variance.
 
     Returns:
-        N × C.
+        The shape of the input.
 
     Raises:
         ValueError: the input has another number of dimensions; training with one row only, which has
@@ -390,7 +390,10 @@ def batch_norm1d(
                 [ 1.]])
     """
     arguments = input, weight, bias, running_mean, running_var
-    return checked_batch_norm(apply_batch_norm1d, ("N", "C"), *arguments, training, momentum, eps)
+    apply, axes = apply_batch_norm1d, tuple("NC")
+    if input.dim() == 3:  # the rows are those of N and L
+        apply, axes = apply_batch_norm2d, (*axes, "L")
+    return checked_batch_norm(apply, axes, *arguments, training, momentum, eps)
 
 
 def batch_norm2d(

@@ -158,7 +158,7 @@ def test_the_gradient_through_the_statistics_is_second_order_correct() -> None:
 @pytest.mark.parametrize(
     ("function", "shape", "arguments", "error", "message"),
     [
-        (batch_norm1d, (4, 3, 2), {}, ValueError, r"shape \(N, C\), got \(4, 3, 2\)"),
+        (batch_norm1d, (4, 3, 2, 2), {}, ValueError, r"shape \(N, C\), got \(4, 3, 2, 2\)"),
         (batch_norm2d, (4, 3), {}, ValueError, r"\(N, C, H, W\), got \(4, 3\)"),
         (batch_norm1d, (1, 3), {"training": True}, ValueError, r"more than 1 value.*\(1, 3\)"),
         (batch_norm2d, (1, 3, 1, 1), {"training": True}, ValueError, "more than 1 value"),
