@@ -17,6 +17,7 @@ from ansnet.testing.report import summary
 from ansnet.testing.transforms import FACTORS, fresh_compiler
 
 Tensors = tuple[Tensor, ...]
+Transformations = Callable[[Callable[..., Tensors], Tensors], dict[str, Callable[..., Any]]]
 
 
 def compiled_transformations(case: Case) -> str | None:
@@ -34,12 +35,12 @@ def compiled_transformations(case: Case) -> str | None:
     beyond: dict[str, str] = {}
     names = list(transformations(*real_function(case)))
     for name in names:
-        error = _error(name, case)
+        error = error_of(name, case)
         if error is None:
             continue
         excuse = None
         if case.reference is not None and not isinstance(error, AssertionError):
-            excuse = _error(name, replace(case, function=case.reference))
+            excuse = error_of(name, replace(case, function=case.reference))
         if excuse is None or isinstance(excuse, AssertionError):
             failures[name] = error
         else:
@@ -88,7 +89,9 @@ def transformations(function: Callable[..., Tensors], inputs: Tensors) -> dict[s
     }
 
 
-def _error(name: str, case: Case) -> Exception | None:
+def error_of(
+    name: str, case: Case, transformations: Transformations = transformations
+) -> Exception | None:
     """What a transformation, compiled or not, ends in; None if both give the same."""
     function, inputs = real_function(case)
     transformed = transformations(function, inputs)[name]
