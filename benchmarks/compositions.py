@@ -4,9 +4,9 @@
     python benchmarks/compositions.py --show         # the tables, in Markdown
 
 The transformations are those of the battery's *compiled transformations*, and three more. Up to four
-samples of an operation are tried, spread over all that have real inputs, and each at integers too, where
-maxima tie. PyTorch's own operation is tried where ansnet's raises an error; what it cannot do either is
-told apart.
+samples of an operation are tried, spread over all that have real inputs, and each at integers too,
+where maxima tie. PyTorch's own operation is tried where ansnet's raises an error; what it cannot do
+either is told apart.
 """
 
 from __future__ import annotations
@@ -110,8 +110,8 @@ def tables(rows: list[dict[str, str]]) -> str:
     text = [
         "## Compiled transformations, by version\n\n"
         "Written by `python benchmarks/compositions.py --show`: up to four samples of each operation, "
-        "inside of `torch.compile(fullgraph=True)` with the backend `aot_eager`, beside eager. A number "
-        "is how many are right; for those in brackets PyTorch's own operation ends in an error as well."
+        "inside of `torch.compile(fullgraph=True)` with the backend `aot_eager`, beside eager. A "
+        "number is how many are right; for those in brackets PyTorch's own operation ends in an error as well."
     ]
     for version in sorted({row["torch"] for row in rows}):
         of_version = [row for row in rows if row["torch"] == version]
