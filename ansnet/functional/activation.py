@@ -30,6 +30,7 @@ from torch import Tensor
 
 from ansnet.functional.function import compilable
 from ansnet.functional.kernel import kernel
+from ansnet.functional.left_out import refuse, refuse_layouts
 
 
 class ReLU(torch.autograd.Function):
@@ -65,11 +66,12 @@ def where_positive(z: Tensor, derivative: Tensor) -> Tensor:
     return torch.where(z <= 0, 0, derivative)
 
 
-def relu(input: Tensor) -> Tensor:
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """Replace negative elements by zero; as ``torch.nn.functional.relu``.
 
     Args:
         input: any shape.
+        inplace: left out, see ``docs/complete.md``.
 
     Returns:
         A new tensor of the same shape and dtype.
@@ -84,6 +86,8 @@ def relu(input: Tensor) -> Tensor:
     """
     if not isinstance(input, Tensor):
         raise TypeError(f"relu expects a tensor, got {type(input).__name__}")
+    refuse("relu", inplace=inplace)
+    refuse_layouts("relu", input)
     if input.dtype == torch.bool or input.is_complex():
         raise RuntimeError(f"relu is not defined for {input.dtype}")
     z: Tensor = apply_relu(input)

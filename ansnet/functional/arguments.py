@@ -1,4 +1,4 @@
-"""What the operations' arguments have in common: window geometry, and dtypes."""
+"""What the operations' arguments have in common: window geometry, dtypes and memory formats."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+from ansnet.functional.function import only_numbers
 
 Size2 = int | Sequence[int]
 OptionalTensor = TypeVar("OptionalTensor", Tensor, Tensor | None)
@@ -70,3 +72,13 @@ def as_dtype(x: Tensor, dtype: torch.dtype) -> Tensor:
     nothing or by an operation in place, silently loses its gradient.
     """
     return x if x.dtype == dtype else x.to(dtype)
+
+
+def smallest_int(largest: int) -> torch.dtype:
+    """The narrowest integer that holds a number, for the sake of the memory that it takes."""
+    return torch.uint8 if largest <= torch.iinfo(torch.uint8).max else torch.int32
+
+
+def is_channels_last(x: Tensor) -> bool:
+    """Whether x is to be answered in `torch.channels_last`; under `torch.vmap` none can tell."""
+    return only_numbers(x) and x.is_contiguous(memory_format=torch.channels_last)

@@ -9,7 +9,7 @@ Forward::
 where x is zero outside of its M × M elements. Backward::
 
     x̄      = conv2ᵀ(z̄, w; S, P, D) with output padding O
-    w̄[f,c] = Σ_n conv2(x[n,c], z̄[n,f]; stride D, padding P, dilation S), cropped to K × K
+    w̄[f,c] = Σ_n conv2(x[n,c], z̄[n,f]; stride D, padding P, dilation S), K × K of it
     b̄[f]   = Σ_n Σ_u Σ_v z̄[n,f,u,v]
 
 Tangent::
@@ -29,9 +29,10 @@ Shapes (each of M, K, Q, S, P, D, O is a pair, height and width)::
                                 O = M − (Q − 1)S + 2P − (K − 1)D − 1
 
 When S > 1 several M give the same Q; O says which one it was: it is the number of rows (columns)
-that the last window leaves untouched. The same remainder makes the weight gradient's convolution
-longer than K: the excess, below and on the right, is cropped. Of complex numbers x̄ and w̄ take the
-conjugates of w and x, as PyTorch's gradients do.
+that the last window leaves untouched. The same remainder would make the weight gradient's convolution
+longer than K, by ⌊O/D⌋ rows below and columns on the right. They are not computed: what no window
+touches is cropped from x. Of complex numbers x̄ and w̄ take the conjugates of w and x, as PyTorch's
+gradients do.
 
 Arrangements. z and x̄ are computed as they are written, by ``conv2d`` and ``conv_transpose2d``; w̄ is
 too, by ``conv2d``, wherever derivatives of it or other transformations may follow. That has a window
@@ -39,13 +40,15 @@ as large as the image, which no kernel is made for. So where nothing but numbers
 sums are taken in another order, whichever was the quickest of those measured (``benchmarks/``):
 
 - for 3 × 3 windows with S = D = 1, on a CPU, `ansnet.functional.winograd` for w̄ of images larger than
-  2 × 2, and for z and x̄ where channels, filters and images are large (`repays_transforms`);
+  2 × 2, and for z and x̄ in channels-last memory where channels, filters and images are large
+  (`repays_transforms`); its rounding is another, ``with plain_sums():`` does without it;
 - for w̄ with few channels, a product of matrices: z̄ times the window's contents at each of its
   positions (`weight_gradient_of_patches`).
 
 On a GPU that product is how w̄ is computed always, unless there are groups: in one piece, for K² times
 the memory of x, and without writing in place, so that it can be differentiated, transformed and
-compiled (`weight_gradient_of_rows`).
+compiled (`weight_gradient_of_rows`). So it is on a CPU where no two windows share an element of x
+(1 × 1 windows, strides of K and more), for then the patches are no larger than x.
 
 Source: the notebook, "Dvourozměrná konvoluce jako diferencovatelná funkce". For the arithmetic of
 the sizes: Dumoulin and Visin, *A guide to convolution arithmetic for deep learning* (2016), eq. 14.
@@ -62,7 +65,7 @@ from torch import Tensor
 
 from ansnet.functional import winograd
 from ansnet.functional.arguments import Size2, as_pair, cast_for_autocast
-from ansnet.functional.function import compilable, only_numbers
+from ansnet.functional.function import compilable, only_numbers, where_needed
 from ansnet.functional.kernel import kernel
 
 Pair = tuple[int, int]
@@ -82,8 +85,10 @@ class Conv2d(torch.autograd.Function):
         x: Tensor, w: Tensor, b: Tensor | None, stride: Pair, padding: Pair, dilation: Pair, groups: int
     ) -> Tensor:
         suits = suits_winograd(x, w, w.shape[2:], stride, dilation, groups)
-        if suits and repays_transforms(x, len(w)):
-            return winograd.convolve(x, w, b, padding)
+        if suits and repays_transforms(x, len(w)) and winograd.allowed():
+            z = winograd.convolve(x, w, b, padding)
+            if is_finite(z):
+                return z
         return F.conv2d(x, w, b, stride, padding, dilation, groups)
 
     @staticmethod
@@ -91,7 +96,8 @@ class Conv2d(torch.autograd.Function):
         x, w, _, ctx.stride, ctx.padding, ctx.dilation, ctx.groups = inputs
         needs_grad_x, needs_grad_w, *_ = ctx.needs_input_grad
         ctx.image_size, ctx.window_size = x.shape[2:], w.shape[2:]
-        ctx.save_for_backward(x if needs_grad_w else None, w if needs_grad_x else None)
+        ctx.plain = not winograd.allowed()
+        ctx.save_for_backward(where_needed(needs_grad_w, x), where_needed(needs_grad_x, w))
         ctx.save_for_forward(x, w)
 
     @staticmethod
@@ -101,11 +107,13 @@ class Conv2d(torch.autograd.Function):
         grad_x = grad_w = grad_b = None
         # x̄ last, so that it need not be kept beside what w̄ takes
         if ctx.needs_input_grad[1]:
-            grad_w = weight_gradient(x.conj(), grad_z, ctx.window_size, *hyperparameters)
+            grad_w = weight_gradient(
+                x.conj(), grad_z, ctx.window_size, *hyperparameters, plain=ctx.plain
+            )
         if ctx.needs_input_grad[2]:
             grad_b = bias_gradient(grad_z)
         if ctx.needs_input_grad[0]:
-            grad_x = input_gradient(grad_z, w.conj(), ctx.image_size, *hyperparameters)
+            grad_x = input_gradient(grad_z, w.conj(), ctx.image_size, *hyperparameters, plain=ctx.plain)
         return grad_x, grad_w, grad_b, None, None, None, None
 
     @staticmethod
@@ -129,18 +137,31 @@ def input_gradient(
     padding: Pair,
     dilation: Pair,
     groups: int,
+    plain: bool = False,
 ) -> Tensor:
     """x̄ = conv2ᵀ(z̄, w; S, P, D), with the output padding that gives it the shape of x."""
-    suits = suits_winograd(grad_z, w, w.shape[2:], stride, dilation, groups)
+    suits = not plain and suits_winograd(grad_z, w, w.shape[2:], stride, dilation, groups)
     if suits and repays_transforms(grad_z, w.shape[1]):
-        return winograd.input_gradient(grad_z, w, padding)
-    output_padding = [
-        M - (Q - 1) * S + 2 * P - (K - 1) * D - 1
-        for M, Q, K, S, P, D in zip(
-            image_size, grad_z.shape[2:], w.shape[2:], stride, padding, dilation, strict=True
-        )
-    ]
-    return F.conv_transpose2d(grad_z, w, None, stride, padding, output_padding, groups, dilation)
+        grad_x = winograd.input_gradient(grad_z, w, padding)
+        if is_finite(grad_x):
+            return grad_x
+    sizes = image_size, grad_z.shape[2:], w.shape[2:]
+    O = output_padding(*sizes, stride, padding, dilation)  # noqa: E741
+    return F.conv_transpose2d(grad_z, w, None, stride, padding, O, groups, dilation)
+
+
+def output_padding(
+    image_size: Sequence[int],
+    output_size: Sequence[int],
+    window_size: Sequence[int],
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+) -> Pair:
+    """O = M − (Q − 1)S + 2P − (K − 1)D − 1, rows and columns that the last window leaves untouched."""
+    sizes = zip(image_size, output_size, window_size, stride, padding, dilation, strict=True)
+    O_h, O_w = (M - (Q - 1) * S + 2 * P - (K - 1) * D - 1 for M, Q, K, S, P, D in sizes)
+    return O_h, O_w
 
 
 def weight_gradient(
@@ -151,29 +172,37 @@ def weight_gradient(
     padding: Pair,
     dilation: Pair,
     groups: int,
+    plain: bool = False,
 ) -> Tensor:
-    """w̄[f,c] = Σ_n conv2(x[n,c], z̄[n,f]; D, P, S) for all f and c at once, cropped to K × K.
+    """w̄[f,c] = Σ_n conv2(x[n,c], z̄[n,f]; D, P, S) for all f and c at once.
 
     ``conv2d`` sums over channels, the formula over images: so n and the channels trade places,
     c becoming the batch and f the filter. Filters of group g need the channels of group g only,
     which is what ``groups`` means, once n has moved behind the group index.
     """
-    if len(x) == 0:  # a sum over no images, but conv2d refuses a window without channels
-        return x.new_zeros(grad_z.shape[1], x.shape[1] // groups, *window_size)
-    suits = suits_winograd(x, grad_z, window_size, stride, dilation, groups)
+    geometry = window_size, stride, padding, dilation
+    if len(x) == 0:  # a sum over no images, which conv2d refuses, is 0 in whichever group
+        return weight_gradient_of_rows(x[:, : x.shape[1] // groups], grad_z, *geometry)
+    suits = not plain and suits_winograd(x, grad_z, window_size, stride, dilation, groups)
     if suits and repays_transforms_of_gradient(x, grad_z):
-        return winograd.weight_gradient(x, grad_z, padding)
-    if x.device.type == "cuda" and groups == 1:
-        return weight_gradient_of_rows(x, grad_z, window_size, stride, padding, dilation)
+        grad_w = winograd.weight_gradient(x, grad_z, padding)
+        if is_finite(grad_w):
+            return grad_w
+    if groups == 1 and (x.device.type == "cuda" or stand_apart(window_size, stride, dilation)):
+        return weight_gradient_of_rows(x, grad_z, *geometry)
     if suits_patches(x, grad_z, groups):
-        return weight_gradient_of_patches(x, grad_z, window_size, stride, padding, dilation)
+        return weight_gradient_of_patches(x, grad_z, *geometry)
     channels = x.unflatten(1, (groups, -1)).permute(2, 1, 0, 3, 4).flatten(1, 2)  # C/G × G·N × M × M
     windows = grad_z.transpose(0, 1)  # F × N × Q × Q
+    O_h, O_w = output_padding(x.shape[2:], grad_z.shape[2:], *geometry)
+    if O_h >= dilation[0] or O_w >= dilation[1]:
+        (P_h, P_w), padding = padding, (0, 0)
+        padded = F.pad(channels, (P_w, P_w, P_h, P_h))
+        channels = padded[..., : padded.shape[-2] - O_h, : padded.shape[-1] - O_w]
     grad_w = F.conv2d(
         channels, windows, None, stride=dilation, padding=padding, dilation=stride, groups=groups
     )
-    K_h, K_w = window_size
-    return grad_w.narrow(2, 0, K_h).narrow(3, 0, K_w).transpose(0, 1)
+    return grad_w.transpose(0, 1)
 
 
 @kernel
@@ -215,7 +244,9 @@ def weight_gradient_of_rows(
     """
     (K_h, K_w), (P_h, P_w), C = window_size, padding, x.shape[1]
     N, num_filters, Q_h, Q_w = grad_z.shape
-    padded = F.pad(x.movedim(1, -1), (0, 0, P_w, P_w, P_h, P_h))
+    padded = x.movedim(1, -1)
+    if P_h or P_w:
+        padded = F.pad(padded, (0, 0, P_w, P_w, P_h, P_h))
     patches = window_contents(padded, 1, window_size, stride, dilation).movedim(3, -1)
     rows = patches.reshape(N * Q_h * Q_w, K_h * K_w * C)
     grad_w = grad_z.movedim(1, -1).reshape(N * Q_h * Q_w, num_filters).T @ rows
@@ -244,14 +275,33 @@ def suits_winograd(
 
 
 def repays_transforms(x: Tensor, num_filters: int) -> bool:
-    """Whether multiplications saved in a convolution of x outweigh the transforms, as measured."""
+    """Whether multiplications saved in a convolution of x outweigh the transforms, as measured.
+
+    In contiguous memory they do not outweigh the precision lost: PyTorch's kernel for it is four times
+    as precise as that for channels-last.
+    """
     C, M_h, M_w = x.shape[1:]
-    return min(C, num_filters) >= 256 and C * num_filters * M_h * M_w >= 2**23
+    large = min(C, num_filters) >= 256 and C * num_filters * M_h * M_w >= 2**23
+    return large and x.is_contiguous(memory_format=torch.channels_last)
 
 
 def repays_transforms_of_gradient(x: Tensor, grad_z: Tensor) -> bool:
     """The same of the weight gradient, whose other arrangement is slower."""
     return min(x.shape[1], grad_z.shape[1]) >= 64 and min(grad_z.shape[2:]) > 2
+
+
+def is_finite(result: Tensor) -> bool:
+    """Whether Winograd's sums are to be believed: in its tiles an infinite number reaches all others.
+
+    Nor can they be where finite numbers are so large that the transforms, or this sum, overflow.
+    """
+    return bool(result.sum().isfinite())
+
+
+def stand_apart(window_size: Pair, stride: Pair, dilation: Pair) -> bool:
+    """Whether no two windows share an element of x, so that all patches are no larger than x."""
+    spans = (D * (K - 1) + 1 for K, D in zip(window_size, dilation, strict=True))
+    return all(span <= S for S, span in zip(stride, spans, strict=True))
 
 
 def suits_patches(x: Tensor, grad_z: Tensor, groups: int) -> bool:
@@ -312,6 +362,8 @@ def conv2d(
             f"{padded[0]} x {padded[1]}"
         )
     tensors = cast_for_autocast(input), cast_for_autocast(weight), cast_for_autocast(bias)
+    if input.shape[1] == 0:  # nothing to sum: PyTorch answers images without channels
+        return F.conv2d(*tensors, strides, paddings, dilations, groups)
     z: Tensor = apply_conv2d(*tensors, strides, paddings, dilations, groups)
     return z
 

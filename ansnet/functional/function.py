@@ -25,11 +25,12 @@ def compilable(function: type[torch.autograd.Function]) -> Callable[..., Any]:
     """``function.apply``, for `torch.compile` too.
 
     What is compiled meets a Function in two ways, and PyTorch's tracer is right in neither (2.11 to
-    2.15). It refuses a Function that states a ``jvp``, although it compiles reverse mode: so it is given
-    a twin without one. And under a transformation of `torch.func` inside of what is compiled it
-    forgets the stated derivatives, in silence, and differentiates the forward's own expression. There
-    the call is opaque to the tracer: it stands in the graph as one node, and the rules are followed
-    when the graph is differentiated.
+    2.15). It refuses a Function that states a ``jvp``, although it compiles reverse mode: so it is
+    given a twin without one. A tensor in two places it refuses too, or drops the gradient of one of
+    them (2.11): so the second is another view. And under a transformation of `torch.func` inside of
+    what is compiled it forgets the stated derivatives, in silence, and differentiates the forward's own
+    expression (PyTorch's issues 192985 and 193279). There the call is opaque to the tracer: it stands
+    in the graph as one node, and the rules are followed when the graph is differentiated.
 
     Inside of what is compiled, call the operation, `ansnet.functional.relu`, not ``ReLU.apply``.
     """
@@ -45,9 +46,20 @@ def compilable(function: type[torch.autograd.Function]) -> Callable[..., Any]:
     def apply(*arguments: Any) -> Any:
         if torch._C._are_functorch_transforms_active():
             return opaque(*arguments)
-        return (without_jvp if torch.compiler.is_dynamo_compiling() else function).apply(*arguments)
+        if torch.compiler.is_dynamo_compiling():
+            return without_jvp.apply(*each_another(arguments))
+        return function.apply(*arguments)
 
     return apply
+
+
+def each_another(arguments: tuple[Any, ...]) -> list[Any]:
+    """The arguments, each tensor that has stood before as a view of itself."""
+    others: list[Any] = []
+    for argument in arguments:
+        again = isinstance(argument, torch.Tensor) and any(argument is other for other in others)
+        others.append(argument.view_as(argument) if again else argument)
+    return others
 
 
 def only_numbers(*tensors: torch.Tensor) -> bool:
@@ -64,6 +76,16 @@ def only_numbers(*tensors: torch.Tensor) -> bool:
 def is_transformed() -> bool:
     """Whether this runs in a compiler's trace or under a transformation of `torch.func`."""
     return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+
+
+def where_needed(needed: bool, tensor: torch.Tensor) -> torch.Tensor | None:
+    """The tensor, for ``ctx.save_for_backward``, or None where the backward will not read it.
+
+    Under a transformation it is always saved. The batching rule that PyTorch generates (2.11 to 2.15)
+    knows the batch axes of one list only, of what was saved last, and takes it for both: for the
+    backward and for forward mode. So the two have to hold the same.
+    """
+    return tensor if needed or torch._C._are_functorch_transforms_active() else None
 
 
 def first_derivative_only(*tensors: torch.Tensor | None) -> bool:

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from ansnet.functional.activation import relu, where_positive
-from ansnet.functional.arguments import Size2
+from ansnet.functional.arguments import Size2, is_channels_last
 from ansnet.functional.function import first_derivative_only
 from ansnet.functional.kernel import kernel
 from ansnet.functional.normalization import (
@@ -47,7 +47,6 @@ from ansnet.functional.pooling import (
     Pair,
     checked_window,
     first_maxima,
-    is_channels_last,
     relu_max_pool2d,
     to_place,
 )

@@ -38,7 +38,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ansnet.functional.arguments import cast_for_autocast
-from ansnet.functional.function import compilable
+from ansnet.functional.function import compilable, where_needed
 
 
 class Linear(torch.autograd.Function):
@@ -54,7 +54,7 @@ class Linear(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         x, w, _ = inputs
         needs_grad_x, needs_grad_w, _ = ctx.needs_input_grad
-        ctx.save_for_backward(x if needs_grad_w else None, w if needs_grad_x else None)
+        ctx.save_for_backward(where_needed(needs_grad_w, x), where_needed(needs_grad_x, w))
         ctx.save_for_forward(x, w)
 
     @staticmethod

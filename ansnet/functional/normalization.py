@@ -33,7 +33,7 @@ been kept on ``ctx``, they would have passed for constants.
 
 Shapes::
 
-    BatchNorm1d   x, z  N × C             γ, β, μ, v  C
+    BatchNorm1d   x, z  N × C             γ, β, μ, v  C; also N × C × L, by the Function BatchNorm2d
     BatchNorm2d   x, z  N × C × H × W     γ, β, μ, v  C, over the N·H·W rows of (N·H·W) × C
 
 Spatial batch normalisation moves the channel axis behind the others and back; it is no mere
@@ -59,7 +59,7 @@ import torch
 from torch import Tensor, rsqrt
 
 from ansnet.functional.arguments import OptionalTensor, as_dtype, at_least_float32
-from ansnet.functional.function import compilable
+from ansnet.functional.function import compilable, where_needed
 from ansnet.functional.kernel import kernel
 
 Gradients = tuple[Tensor | None, ...]
@@ -85,7 +85,8 @@ class BatchNorm1d(torch.autograd.Function):
         eps: float,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         if training:
-            return normalised_by_batch(x, gamma, beta, eps)
+            z, mu, v = normalised_by_batch(x, gamma, beta, eps)
+            return z, batched_as(z, mu), batched_as(z, v)
         assert running_mean is not None
         assert running_var is not None
         return normalised(x, gamma, beta, running_mean, running_var, eps), None, None
@@ -96,7 +97,7 @@ class BatchNorm1d(torch.autograd.Function):
         _, mu, v = output if ctx.training else (None, running_mean, running_var)
         ctx.dtype = x.dtype
         reads_x = ctx.training or ctx.needs_input_grad[1]
-        ctx.save_for_backward(x if reads_x else None, gamma, mu, v)
+        ctx.save_for_backward(where_needed(reads_x, x), gamma, mu, v)
         ctx.save_for_forward(x, gamma, mu, v)
 
     @staticmethod
@@ -277,15 +278,32 @@ def gradients_of_parameters(
 
 
 def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """μ and v of the rows of x in one pass, by ``v = E[(x − k)²] − (E[x − k])²`` for any k.
+    """μ and v of the rows of x in one pass, by ``v = E[(x − k)²] − (E[x − k])²`` with k the first row.
 
-    The difference loses nothing to rounding where k is near μ: it is the mean of the first image.
+    The difference multiplies the error of rounding by (μ − k)²/v, which is N at most: the first row is
+    one of those that v is the mean of. So sums are in float64, 2²⁹ times as precise as float32. Where
+    there is no wider type, x is read twice.
     """
     x, N = at_least_float32(x), number_of_rows(x)
-    k = x[:1].mean(row_axes(x))
-    shifted = x - k
+    if x.dtype == torch.float64 or x.device.type == "mps":
+        mu = sum_of_rows(x) / N
+        return mu, sum_of_rows((x - mu).square()) / N
+    k = first_row(x).double()
+    shifted = x.double() - k
     mean, square = sum_of_rows(shifted) / N, sum_of_rows(shifted.square()) / N
-    return k + mean, (square - mean.square()).clamp(min=0)
+    return (k + mean).to(x.dtype), (square - mean.square()).to(x.dtype)
+
+
+def batched_as(z: Tensor, statistic: Tensor) -> Tensor:
+    """μ or v, under `torch.vmap` one of each batch where z is, although that of x alone may be shared.
+
+    The batching rule that PyTorch generates (2.11 to 2.15) would add the whole gradient of an output
+    that is shared once for each entry of the batch.
+    """
+    if not torch._C._are_functorch_transforms_active():
+        return statistic
+    row = first_row(z)
+    return torch.where(row == row, statistic, statistic)
 
 
 def affine(
@@ -311,6 +329,11 @@ def scale(gamma: Tensor | None, v: Tensor, eps: float) -> Tensor:
     """γ · r, where no γ means 1."""
     r = rsqrt(at_least_float32(v) + eps)
     return r if gamma is None else gamma * r
+
+
+def first_row(x: Tensor) -> Tensor:
+    """Of … × C the first of its rows."""
+    return x[(0,) * (x.dim() - 1)]
 
 
 def row_axes(x: Tensor) -> tuple[int, ...]:
@@ -340,10 +363,10 @@ def batch_norm1d(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalise each column of a matrix; as ``torch.nn.functional.batch_norm``.
+    """Normalise each column of a matrix, or channel of signals; as ``torch.nn.functional.batch_norm``.
 
     Args:
-        input: N × C.
+        input: N × C, or N × C × L.
         weight: γ, of shape C; None stands for 1.
         bias: β, of shape C; None stands for 0.
         running_mean: C, updated in place when training; None keeps none.
@@ -353,7 +376,7 @@ def batch_norm1d(
         eps: ε, added to the variance.
 
     Returns:
-        N × C.
+        The shape of the input.
 
     Raises:
         ValueError: the input has another number of dimensions; training with one row only, which has
@@ -367,7 +390,10 @@ def batch_norm1d(
                 [ 1.]])
     """
     arguments = input, weight, bias, running_mean, running_var
-    return checked_batch_norm(apply_batch_norm1d, ("N", "C"), *arguments, training, momentum, eps)
+    apply, axes = apply_batch_norm1d, tuple("NC")
+    if input.dim() == 3:  # the rows are those of N and L
+        apply, axes = apply_batch_norm2d, (*axes, "L")
+    return checked_batch_norm(apply, axes, *arguments, training, momentum, eps)
 
 
 def batch_norm2d(

@@ -10,8 +10,8 @@ Backward (``ties="all"``, the notebook's)::
 
 so that *every* element that equals its window's maximum receives the gradient. PyTorch gives it to
 one, the first in reading order: ``ties="first"``. Both are subgradient choices; they differ only
-where elements tie. (A window that holds a NaN has it for its maximum. By the first rule all its
-elements tie; by the second the last NaN receives, as in PyTorch.) The tangent is the backward's
+where elements tie. (A window that holds a NaN has it for its maximum. By the first rule each
+NaN of it receives, by the second the last one, as in PyTorch.) The tangent is the backward's
 transpose::
 
     ż[n,c,u,v] = Σ_i Σ_j ẋ[n, c, K·u + i, K·v + j] over the elements that receive z̄
@@ -35,6 +35,9 @@ then it is but one more element of each window, a constant 0 that wins unless an
 
 If the 0 wins, none receives z̄: p = K². That is `relu_max_pool2d`.
 
+Windows that overlap, leave gaps or reach over the border have formulas of their own,
+`ansnet.functional.overlapping_pooling`; `max_pool2d` takes these here where they hold.
+
 Source: the notebook, "Max-pooling".
 """
 
@@ -48,9 +51,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ansnet.functional.arguments import Size2, as_pair
-from ansnet.functional.function import compilable, only_numbers
+from ansnet.functional.arguments import Size2, as_pair, is_channels_last, smallest_int
+from ansnet.functional.function import compilable
 from ansnet.functional.kernel import kernel
+from ansnet.functional.left_out import refuse, refuse_layouts
+from ansnet.functional.overlapping_pooling import (
+    Windows,
+    apply_first_overlapping_max_pool2d,
+    apply_overlapping_max_pool2d,
+    is_maximum,
+    output_size,
+)
 
 Pair = tuple[int, int]
 Ties = Literal["all", "first"]
@@ -82,7 +93,7 @@ class MaxPool2d(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, tangent_x: Tensor, _: None) -> Tensor:
         x, z = ctx.saved_tensors
-        receives = ~(windows_of(x, ctx.window_size) < z[..., :, None, :, None])
+        receives = is_maximum(windows_of(x, ctx.window_size), z[..., :, None, :, None])
         return torch.where(receives, windows_of(tangent_x, ctx.window_size), 0).sum((-1, -3))
 
 
@@ -133,7 +144,7 @@ def maxima(x: Tensor, window_size: Pair) -> Tensor:
 @kernel
 def to_all_maxima(grad_z: Tensor, x: Tensor, z: Tensor, window_size: Pair) -> Tensor:
     """Give z̄ to the elements of x that equal their window's maximum, and 0 to the others."""
-    receives = ~(windows_of(x, window_size) < z[..., :, None, :, None])
+    receives = is_maximum(windows_of(x, window_size), z[..., :, None, :, None])
     grad_windows = torch.where(receives, grad_z[..., :, None, :, None], 0)
     return image_of(grad_windows, (x.shape[-2], x.shape[-1]))
 
@@ -161,11 +172,6 @@ def first_largest(values: Sequence[Tensor], places: Sequence[float | Tensor]) ->
         larger = (value > z) | value.isnan()
         z, place = torch.maximum(z, value), torch.where(larger, its_place, place)
     return z, place
-
-
-def smallest_int(largest: int) -> torch.dtype:
-    """The narrowest integer that holds a number, for the sake of the memory that it takes."""
-    return torch.uint8 if largest <= torch.iinfo(torch.uint8).max else torch.int32
 
 
 @kernel
@@ -223,42 +229,71 @@ def bordered(image: Tensor, image_size: Pair) -> Tensor:
     return F.pad(image, (0, M_w - covered_w, 0, M_h - covered_h))
 
 
-def is_channels_last(x: Tensor) -> bool:
-    """Whether x is to be answered in `torch.channels_last`; under `torch.vmap` none can tell."""
-    return only_numbers(x) and x.is_contiguous(memory_format=torch.channels_last)
-
-
-def max_pool2d(input: Tensor, window_size: Size2, ties: Ties = "all") -> Tensor:
-    """Maximum over each K × K window; as ``torch.nn.functional.max_pool2d(input, kernel_size)``.
+def max_pool2d(
+    input: Tensor,
+    window_size: Size2,
+    stride: Size2 | None = None,
+    padding: Size2 = 0,
+    dilation: Size2 = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+    *,
+    ties: Ties = "all",
+) -> Tensor:
+    """Maximum over each K × K window; as ``torch.nn.functional.max_pool2d``.
 
     Args:
         input: images, N × C × H × W, or one image, C × H × W.
-        window_size: K, or (height, width); also the step.
+        window_size: K, or (height, width); PyTorch's ``kernel_size``.
+        stride: rows and columns from window to window; None is the window's size.
+        padding: rows and columns of −∞ on each side, at most half a window; none receives a gradient.
+        dilation: distance between neighbouring elements of the window.
+        ceil_mode: have a last window that reaches over the border, if it begins before it.
+        return_indices: left out, see ``docs/complete.md``.
         ties: which elements of a window that equal its maximum receive the gradient: ``"all"``,
             or the ``"first"`` in reading order, as PyTorch does.
 
     Returns:
-        N × C × ⌊H/K⌋ × ⌊W/K⌋ (or without N), in the memory format of the input.
+        N × C × Q × Q (or without N) with Q = ⌊(H + 2P − D(K − 1) − 1) / S⌋ + 1, rounded up instead with
+        ``ceil_mode``; in the memory format of the input. Side by side, that is ⌊H/K⌋.
 
     Raises:
         RuntimeError: the input is neither 3-D nor 4-D, smaller than one window, or without channels;
-            or Boolean or complex.
-        TypeError: ``window_size`` is not an int or a pair of ints.
+            or Boolean or complex; or a hyperparameter is out of its range.
+        TypeError: a hyperparameter is not an int or a pair of ints, or ``ceil_mode`` not a bool.
         ValueError: ``ties`` is neither ``"all"`` nor ``"first"``.
 
     Example:
-        >>> max_pool2d(torch.tensor([[[1.0, 2.0, 3.0, 4.0], [8.0, 7.0, 6.0, 5.0]]]), 2)
+        >>> x = torch.tensor([[[1.0, 2.0, 3.0, 4.0], [8.0, 7.0, 6.0, 5.0]]])
+        >>> max_pool2d(x, 2)
         tensor([[[8., 6.]]])
+        >>> max_pool2d(x, 2, stride=1)
+        tensor([[[8., 7., 6.]]])
     """
+    refuse("max_pool2d", return_indices=return_indices)
     if ties not in get_args(Ties):
         raise ValueError(f"ties must be 'all' or 'first', got {ties!r}")
-    window = checked_window("max_pool2d", input, window_size)
+    windows = checked_windows(window_size, stride, padding, dilation, ceil_mode)
     z: Tensor
-    if ties == "all":
-        z = apply_max_pool2d(input, window)
+    if are_side_by_side(windows):
+        checked_window("max_pool2d", input, windows.size)
+        if ties == "all":
+            z = apply_max_pool2d(input, windows.size)
+        else:
+            z, _ = apply_first_max_pool2d(input, windows.size, False)
     else:
-        z, _ = apply_first_max_pool2d(input, window, False)
+        checked_images("max_pool2d", input)
+        check_windows_fit(input, windows)
+        if ties == "all":
+            z = apply_overlapping_max_pool2d(input, windows)
+        else:
+            z, _ = apply_first_overlapping_max_pool2d(input, windows)
     return z
+
+
+def are_side_by_side(windows: Windows) -> bool:
+    """Whether this file's formulas hold: no gaps, nothing twice, and nothing but the image."""
+    return windows == Windows(windows.size, windows.size, (0, 0), (1, 1), False)
 
 
 def relu_max_pool2d(input: Tensor, window_size: Size2) -> Tensor:
@@ -286,6 +321,22 @@ def relu_max_pool2d(input: Tensor, window_size: Size2) -> Tensor:
 def checked_window(name: str, input: Tensor, window_size: Size2) -> Pair:
     """The window as a pair, once it is known that the function of that name can use it."""
     window = as_pair("window_size", window_size, 1)
+    checked_images(name, input)
+    if input.shape[-2] < window[0] or input.shape[-1] < window[1]:
+        raise RuntimeError(
+            f"{name}: the window, {window[0]} x {window[1]}, is larger than the image, "
+            f"{input.shape[-2]} x {input.shape[-1]}"
+        )
+    return window
+
+
+def checked_images(name: str, input: Tensor) -> None:
+    """Let images pass that can be pooled.
+
+    Raises:
+        RuntimeError: the dtype has no order, or the shape is none of images.
+    """
+    refuse_layouts(name, input)
     if input.dtype == torch.bool or input.is_complex():
         raise RuntimeError(f"{name} is not defined for {input.dtype}")
     if input.dim() not in (3, 4) or 0 in input.shape[-3:]:
@@ -293,9 +344,40 @@ def checked_window(name: str, input: Tensor, window_size: Size2) -> Pair:
             f"{name} expects shape (N, C, H, W) or (C, H, W), in which N alone may be 0, "
             f"got {tuple(input.shape)}"
         )
-    if input.shape[-2] < window[0] or input.shape[-1] < window[1]:
+
+
+def checked_windows(
+    window_size: Size2, stride: Size2 | None, padding: Size2, dilation: Size2, ceil_mode: bool
+) -> Windows:
+    """The hyperparameters as pairs.
+
+    Raises:
+        RuntimeError: one is out of its range, or the padding more than half a window.
+        TypeError: one is of another type.
+    """
+    size = as_pair("window_size", window_size, 1)
+    strides = size if stride is None or stride in ((), []) else as_pair("stride", stride, 1)
+    paddings, dilations = as_pair("padding", padding, 0), as_pair("dilation", dilation, 1)
+    if not isinstance(ceil_mode, bool):
+        raise TypeError(f"ceil_mode must be a bool, got {ceil_mode!r}")
+    if 2 * paddings[0] > size[0] or 2 * paddings[1] > size[1]:
         raise RuntimeError(
-            f"{name}: the window, {window[0]} x {window[1]}, is larger than the image, "
-            f"{input.shape[-2]} x {input.shape[-1]}"
+            f"padding must be at most half of the window, got padding={padding!r} and "
+            f"window_size={window_size!r}"
         )
-    return window
+    return Windows(size, strides, paddings, dilations, ceil_mode)
+
+
+def check_windows_fit(input: Tensor, windows: Windows) -> None:
+    """Let images pass that have room for a window.
+
+    Raises:
+        RuntimeError: they have not.
+    """
+    if min(output_size(input.shape[-2:], windows)) < 1:
+        spans = [D * (K - 1) + 1 for K, D in zip(windows.size, windows.dilation, strict=True)]
+        padded = [M + 2 * P for M, P in zip(input.shape[-2:], windows.padding, strict=True)]
+        raise RuntimeError(
+            f"max_pool2d: the dilated window is {spans[0]} x {spans[1]}, larger than the padded image, "
+            f"{padded[0]} x {padded[1]}"
+        )

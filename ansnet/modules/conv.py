@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from math import prod, sqrt
+from typing import Literal
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ansnet.functional import conv2d
+from ansnet.functional.arguments import Size2
 
 Pair = int | tuple[int, int]
+PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 
 
 class Conv2d(nn.Conv2d):
@@ -20,6 +25,9 @@ class Conv2d(nn.Conv2d):
         kernel_size: K, or (height, width) of the window.
         stride, padding, dilation, groups: as `ansnet.functional.conv2d`.
         bias: learn a bias for each filter.
+        padding_mode: ``"zeros"``, ``"reflect"``, ``"replicate"`` or ``"circular"``: what the padding is
+            made of; other than zeros it is `torch.nn.functional.pad`'s, with PyTorch's own gradient.
+        device, dtype: of the weights, as in `torch.nn.Conv2d`.
 
     Weights start from U(−1/√(C/G·K_h·K_w), +1/√(C/G·K_h·K_w)), biases from zero (notebook,
     "Dvourozměrná konvoluce jako vrstva").
@@ -27,8 +35,8 @@ class Conv2d(nn.Conv2d):
     Shapes: N × C × H × W to N × F × Q_h × Q_w; weight F × C/G × K_h × K_w, bias F.
 
     Raises:
-        ValueError: ``groups`` divides the channels or the filters not evenly, or ``padding`` is an
-            unknown word.
+        ValueError: ``groups`` divides the channels or the filters not evenly, or ``padding`` or
+            ``padding_mode`` is an unknown word.
     """
 
     def __init__(
@@ -41,10 +49,12 @@ class Conv2d(nn.Conv2d):
         dilation: Pair = 1,
         groups: int = 1,
         bias: bool = True,
+        padding_mode: PaddingMode = "zeros",
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias
-        )
+        settings = stride, padding, dilation, groups, bias, padding_mode, device, dtype
+        super().__init__(in_channels, out_channels, kernel_size, *settings)
 
     def reset_parameters(self) -> None:
         bound = 1 / sqrt(prod(self.weight.shape[1:]))
@@ -53,6 +63,9 @@ class Conv2d(nn.Conv2d):
             nn.init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
-        return conv2d(
-            input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
-        )
+        padding: Size2 | str = self.padding
+        if self.padding_mode != "zeros":
+            input = F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
+            padding = 0
+        settings = self.stride, padding, self.dilation, self.groups
+        return conv2d(input, self.weight, self.bias, *settings)

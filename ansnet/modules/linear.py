@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import sqrt
 
+import torch
 from torch import Tensor, nn
 
 from ansnet.functional import linear
@@ -16,14 +17,22 @@ class Linear(nn.Linear):
         in_features: D.
         out_features: F.
         bias: learn a bias for each output.
+        device, dtype: of the weights, as in `torch.nn.Linear`.
 
     Weights start from U(−1/√D, +1/√D), biases from zero.
 
     Shapes: … × D to … × F; weight F × D, bias F.
     """
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
-        super().__init__(in_features, out_features, bias)
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(in_features, out_features, bias, device, dtype)
 
     def reset_parameters(self) -> None:
         bound = 1 / sqrt(self.in_features)

@@ -36,7 +36,7 @@ class BatchNorm1d(nn.BatchNorm1d):
 
     Args: as `torch.nn.BatchNorm1d`.
 
-    Shapes: N × C to N × C.
+    Shapes: N × C to N × C, or N × C × L to N × C × L.
     """
 
     def forward(self, input: Tensor) -> Tensor:

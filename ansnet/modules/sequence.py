@@ -18,11 +18,11 @@ from ansnet.modules.pooling import MaxPool2d
 class Sequence(nn.Sequential):
     """Layers in a row, in the place of `torch.nn.Sequential`.
 
-    Where batch normalisation, ReLU and max-pooling (``ties="first"``) follow each other, or two of them
-    do, they are computed by the one function that `ansnet.functional` has for them. The layers, their
-    parameters and their state-dict keys are what they would be otherwise. Layers with hooks, which
-    expect to be called, and layers of any other class, subclasses too, are called one by one; so are
-    all in what `torch.compile` compiles as a whole, since it joins them itself.
+    Where batch normalisation, ReLU and max-pooling (``ties="first"``, windows side by side) follow each
+    other, or two of them do, they are computed by the one function that `ansnet.functional` has for
+    them. The layers, their parameters and state-dict keys are what they would be otherwise. Layers
+    with hooks, which expect to be called, and layers of any other class, subclasses too, are called one
+    by one; so are all in what `torch.compile` compiles as a whole, since it joins them itself.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -71,7 +71,9 @@ def call(layer: nn.Module, input: Tensor) -> Tensor:
 
 def joins(layer: nn.Module) -> bool:
     """Whether nobody would notice that the layer itself is not called."""
-    return not has_hooks(layer) and getattr(layer, "ties", "first") == "first"
+    if isinstance(layer, MaxPool2d) and not (layer.ties == "first" and layer.side_by_side):
+        return False
+    return not has_hooks(layer)
 
 
 def has_hooks(layer: Any) -> bool:

@@ -11,11 +11,31 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from ansnet.testing import conduct, derivatives, layouts, precision, transforms
-from ansnet.testing.case import BeyondReference, Case, Function, Layer, NotApplicable, Sample
-from ansnet.testing.report import Report, Result, Row
+from ansnet.testing import (
+    compiled,
+    compositions,
+    conduct,
+    derivatives,
+    layouts,
+    precision,
+    transforms,
+    values,
+)
+from ansnet.testing.case import (
+    BeyondReference,
+    Case,
+    FailsAlone,
+    Function,
+    Layer,
+    NotApplicable,
+    Sample,
+)
+from ansnet.testing.report import Report, Result, Row, summary
 
-CAPABILITIES: dict[str, Callable[[Case], None]] = {
+# Raises if a function does not have the capability; may return a note of what was left out.
+Capability = Callable[[Case], str | None]
+
+CAPABILITIES: dict[str, Capability] = {
     check.__name__.replace("_", " "): check
     for check in (
         derivatives.forward,
@@ -29,22 +49,32 @@ CAPABILITIES: dict[str, Callable[[Case], None]] = {
         derivatives.gradient_dtypes,
         transforms.vmap,
         transforms.per_sample_gradients,
+        compositions.gradient_through_vmap,
+        compositions.one_tensor_in_two_places,
         transforms.compile,
         transforms.compile_dynamic_shapes,
+        compiled.compiled_transformations,
         transforms.export,
         transforms.meta,
         transforms.fake_tensors,
         precision.autocast_bfloat16,
         precision.autocast_float16,
+        values.accuracy,
+        values.non_finite_values,
         layouts.channels_last,
         layouts.strided_views,
         layouts.expanded_views,
         layouts.negative_views,
+        layouts.gradients_of_stride_0,
+        layouts.strided_gradients,
         layouts.zero_size_batch,
+        layouts.second_derivative_of_empty_batches,
         conduct.inputs_unchanged,
         conduct.without_gradients,
         conduct.needless_work,
         conduct.saved_tensors_freed,
+        conduct.saved_tensors_guarded,
+        conduct.backward_twice,
         conduct.no_memory_growth,
         conduct.deterministic,
         conduct.checkpoint,
@@ -53,6 +83,9 @@ CAPABILITIES: dict[str, Callable[[Case], None]] = {
         precision.cuda,
     )
 }
+
+# What takes seconds is tried on the first samples only.
+MOST_SAMPLES = {"compiled transformations": 1}
 
 
 @dataclass(frozen=True)
@@ -71,10 +104,10 @@ class Subject:
         if capability in self.not_applicable:
             return Row(capability, Result.NOT_APPLICABLE, self.not_applicable[capability])
         passed, reasons, beyond = False, [], []
-        for index, sample in enumerate(self.samples):
+        for index, sample in enumerate(self.samples[: MOST_SAMPLES.get(capability)]):
             layer = self.layer if index == 0 else None
             try:
-                run(capability, Case(self.function, self.reference, sample, layer, self.backend))
+                note = run(capability, Case(self.function, self.reference, sample, layer, self.backend))
             except BeyondReference as reason:
                 beyond.append(f"sample {index} {sample}: {reason}")
             except NotApplicable as reason:
@@ -84,13 +117,17 @@ class Subject:
                 return Row(capability, Result.FAIL, detail, error)
             else:
                 passed = True
+                beyond += [f"sample {index} {sample}: {note}"] if note else []
         details = beyond if passed else beyond + reasons
         result = Result.PASS if passed else Result.NOT_APPLICABLE
         return Row(capability, result, "; ".join(dict.fromkeys(details)))
 
 
-def run(capability: str, case: Case) -> None:
+def run(capability: str, case: Case) -> str | None:
     """Try one capability on one sample. No more is asked of a function than its reference can do.
+
+    Returns:
+        A note of what was left out, if anything was.
 
     Raises:
         NotApplicable: it makes no sense there, or the reference raises an error likewise.
@@ -98,8 +135,8 @@ def run(capability: str, case: Case) -> None:
     """
     check = CAPABILITIES[capability]
     try:
-        attempt(check, fresh(case))
-    except NotApplicable:
+        return attempt(check, fresh(case))
+    except (NotApplicable, FailsAlone):
         raise
     except Exception:
         if case.reference is None:
@@ -109,14 +146,14 @@ def run(capability: str, case: Case) -> None:
         raise
 
 
-def attempt(check: Callable[[Case], None], case: Case) -> None:
+def attempt(check: Capability, case: Case) -> str | None:
     """Run a check; PyTorch's forward mode, as it loads, warns of a deprecation of its own."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
-        check(case)
+        return check(case)
 
 
-def failure(check: Callable[[Case], None], case: Case) -> str | None:
+def failure(check: Capability, case: Case) -> str | None:
     """The error in which a check ends before it can compare anything; None if there is none."""
     try:
         attempt(check, case)
@@ -130,13 +167,6 @@ def failure(check: Callable[[Case], None], case: Case) -> str | None:
 def fresh(case: Case) -> Case:
     """The case with copies of its tensors."""
     return replace(case, sample=case.sample.map(torch.clone))
-
-
-def summary(error: BaseException) -> str:
-    """Type and first lines of an exception, as one line; without the matrices that gradcheck prints."""
-    text = " ".join(str(error).partition("numerical:")[0].split()).rstrip(",") or "no message"
-    text = text if len(text) <= 240 else f"{text[:240]} …"
-    return text if isinstance(error, AssertionError) else f"{type(error).__name__}: {text}"
 
 
 def subject(

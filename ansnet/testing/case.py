@@ -23,6 +23,10 @@ class BeyondReference(NotApplicable):
     """A capability that the reference does not have either."""
 
 
+class FailsAlone(AssertionError):
+    """A capability that the function has not and the reference has; no need to try the latter again."""
+
+
 class Sample:
     """Arguments to try a function with: ``Sample(x, w, stride=2)`` stands for ``f(x, w, stride=2)``.
 

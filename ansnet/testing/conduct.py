@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -160,6 +161,58 @@ def saved_tensors_freed(case: Case) -> None:
         outputs.clear()
         cycle = allocations.alive(sample.tensors)
         require(cycle == 0, f"{cycle} tensors live on after the output is gone: a reference cycle")
+
+
+def saved_tensors_guarded(case: Case) -> None:
+    """What changes in place before the backward is no matter to it, or raises PyTorch's error."""
+    case.inputs()
+    names = [f"tensor {index} of the arguments" for index in range(len(case.sample.tensors))]
+    expected = evaluate(case.function, case.sample.map(torch.clone)).gradients
+    for index, name in [*enumerate(names), (-1, "the output")]:
+        sample = case.sample.map(torch.clone)
+        outputs = call(case.function, sample)
+        changed = outputs if index < 0 else [sample.tensors[index]]
+        with torch.no_grad():
+            for tensor in changed:
+                _change(tensor.detach())
+        try:
+            gradients = differentiate(outputs, sample.differentiable)
+        except RuntimeError as error:
+            if not re.search("modified (by an )?inplace", str(error)):
+                raise
+            continue
+        assert_same(f"after a change of {name}, gradient", gradients, expected)
+
+
+def _change(tensor: Tensor) -> None:
+    """Other numbers in the same memory, and a note of it (`Tensor._version`), unless it overlaps."""
+    if any(size > 1 and not stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True)):
+        return
+    if tensor.is_floating_point() or tensor.is_complex():
+        tensor.mul_(-2).add_(1)
+    else:
+        tensor.zero_()
+
+
+def backward_twice(case: Case) -> None:
+    """A second and a third backward through a retained graph give the gradients of the first."""
+    inputs = case.inputs()
+    outputs = attached(call(case.function, case.sample))
+    first, second, third = (
+        torch.autograd.grad(
+            outputs,
+            inputs,
+            random_like(outputs),
+            retain_graph=True,
+            allow_unused=True,
+            materialize_grads=True,
+        )
+        for _ in range(3)
+    )
+    once = evaluate(case.function, case.sample.map(torch.clone)).gradients
+    assert_same("gradient of the first backward", first, once)
+    assert_same("gradient of the second backward", second, once)
+    assert_same("gradient of the third backward", third, once)
 
 
 def no_memory_growth(case: Case) -> None:

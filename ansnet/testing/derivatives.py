@@ -85,7 +85,7 @@ def _inner(left: list[Tensor], right: list[Tensor | None]) -> Tensor:
 
 def jacobian(case: Case) -> None:
     """`torch.func.jacrev` and `jacfwd` give the reference's Jacobian, taken row by row in reverse."""
-    function, inputs = _real(case)
+    function, inputs = real_function(case)
     expected = torch.autograd.functional.jacobian(_expected(case), inputs)
     for transform in (torch.func.jacrev, torch.func.jacfwd):
         actual = transform(function, tuple(range(len(inputs))))(*inputs)
@@ -94,7 +94,7 @@ def jacobian(case: Case) -> None:
 
 def hessian(case: Case) -> None:
     """`torch.func.hessian`, forward over reverse, gives the reference's Hessian, twice in reverse."""
-    function, inputs = _real(case)
+    function, inputs = real_function(case)
     weights = random_like(function(*inputs))
 
     def scalar(function: Callable[..., tuple[Tensor, ...]], *tensors: Tensor) -> Tensor:
@@ -108,21 +108,21 @@ def hessian(case: Case) -> None:
 
 def _expected(case: Case) -> Callable[..., tuple[Tensor, ...]]:
     """The reference, or else the function itself, of real inputs."""
-    return _real(replace(case, function=case.reference or case.function))[0]
+    return real_function(replace(case, function=case.reference or case.function))[0]
 
 
-def _real(case: Case) -> tuple[Callable[..., tuple[Tensor, ...]], tuple[Tensor, ...]]:
+def real_function(case: Case) -> tuple[Callable[..., tuple[Tensor, ...]], tuple[Tensor, ...]]:
     """The function and its inputs, complex numbers as pairs of real ones."""
     case, inputs = _in_float64(case)
     function, complexes = case.of_differentiable(), [tensor.is_complex() for tensor in inputs]
 
-    def real_function(*tensors: Tensor) -> tuple[Tensor, ...]:
+    def of_reals(*tensors: Tensor) -> tuple[Tensor, ...]:
         pairs = zip(tensors, complexes, strict=True)
         outputs = function(*(torch.view_as_complex(t) if is_complex else t for t, is_complex in pairs))
         return tuple(torch.view_as_real(z.resolve_conj()) if z.is_complex() else z for z in outputs)
 
     plain = [tensor.detach() for tensor in inputs]
-    return real_function, tuple(torch.view_as_real(x) if x.is_complex() else x for x in plain)
+    return of_reals, tuple(torch.view_as_real(x) if x.is_complex() else x for x in plain)
 
 
 def subsets_of_gradients(case: Case) -> None:

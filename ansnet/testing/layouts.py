@@ -11,8 +11,13 @@ from ansnet.testing.case import (
     Layout,
     NotApplicable,
     Sample,
+    assert_same,
     assert_same_evaluation,
+    attached,
+    call,
+    differentiate,
     evaluate,
+    random_like,
     require,
 )
 
@@ -59,9 +64,33 @@ def negative_views(case: Case) -> None:
     _assert_layout_is_nothing(case, negated)
 
 
+def gradients_of_stride_0(case: Case) -> None:
+    """Output gradients of one number expanded, as a sum's, alone, give what contiguous ones do."""
+    _assert_gradient_layout_is_nothing(case, all_expanded)
+    _assert_gradient_layout_is_nothing(case, last_expanded)
+
+
+def strided_gradients(case: Case) -> None:
+    """Output gradients that are transposed, permuted or sliced, alone, give what contiguous ones do."""
+    for layout in (transposed, permuted, sliced, offset):
+        _assert_gradient_layout_is_nothing(case, layout)
+
+
+def _assert_gradient_layout_is_nothing(case: Case, layout: Layout) -> None:
+    case.inputs()
+    sample = case.sample.map(_copied)
+    actual = evaluate(case.function, sample, layout)
+    expected = evaluate(case.function, sample, lambda tensor: _copied(layout(tensor)))
+    assert_same_evaluation(actual, expected, sample)
+
+
+def _copied(tensor: Tensor) -> Tensor:
+    return tensor.resolve_conj().resolve_neg().clone(memory_format=torch.contiguous_format)
+
+
 def _assert_layout_is_nothing(case: Case, layout: Layout) -> None:
     def copied(tensor: Tensor) -> Tensor:
-        return layout(tensor).resolve_conj().resolve_neg().clone(memory_format=torch.contiguous_format)
+        return _copied(layout(tensor))
 
     actual = evaluate(case.function, case.sample.map(layout), layout)
     expected = evaluate(case.function, case.sample.map(copied), copied)
@@ -84,6 +113,28 @@ def expanded(tensor: Tensor) -> Tensor:
     return tensor[:1].expand_as(tensor) if tensor.dim() and len(tensor) else tensor
 
 
+def all_expanded(tensor: Tensor) -> Tensor:
+    """The first element in the place of all."""
+    return tensor.reshape(-1)[0].expand_as(tensor) if tensor.numel() else tensor
+
+
+def last_expanded(tensor: Tensor) -> Tensor:
+    """The first entry of the last axis in the place of all."""
+    return tensor[..., :1].expand_as(tensor) if tensor.dim() else tensor
+
+
+def permuted(tensor: Tensor) -> Tensor:
+    """The same values with the first axis innermost in memory: dense, but in no usual order."""
+    return tensor.movedim(0, -1).contiguous().movedim(-1, 0) if tensor.dim() else tensor
+
+
+def offset(tensor: Tensor) -> Tensor:
+    """The same values behind, and before, others along the first axis."""
+    if tensor.dim() == 0:
+        return torch.stack([tensor + 1, tensor, tensor + 2])[1]
+    return torch.cat([tensor + 1, tensor, tensor + 2])[len(tensor) : 2 * len(tensor)]
+
+
 def negated(tensor: Tensor) -> Tensor:
     """The same values, stored with the opposite sign and a note to change it."""
     if tensor.is_complex():
@@ -98,21 +149,7 @@ def zero_size_batch(case: Case) -> None:
 
     The first tensor is emptied, and with it every constant of the same length, such as targets.
     """
-    tensors = case.sample.tensors
-    if not tensors or tensors[0].dim() == 0:
-        raise NotApplicable("the first tensor has no axes")
-    size = len(tensors[0])
-
-    def shrinks(tensor: Tensor) -> bool:
-        follows = not tensor.requires_grad and tensor.dim() > 0 and len(tensor) == size
-        return tensor is tensors[0] or follows
-
-    sample = case.sample.replace(
-        (tensor.detach()[:0] if shrinks(tensor) else tensor.detach()).requires_grad_(
-            tensor.requires_grad
-        )
-        for tensor in tensors
-    )
+    sample = emptied(case.sample)
     if case.reference is None:
         evaluate(case.function, sample)
         return
@@ -130,3 +167,55 @@ def _assert_raises(error: type[Exception], function: Function, sample: Sample) -
     except error:
         return
     raise AssertionError(f"nothing raised, expected {error.__name__} as from the reference")
+
+
+def second_derivative_of_empty_batches(case: Case) -> None:
+    """With an empty first axis a second derivative too has the reference's shape and numbers: zeros.
+
+    A sum over nothing is 0 also where the reference, dividing by a number of 0, makes it NaN.
+    """
+    case.inputs()
+    sample = emptied(case.sample)
+    actual = _second_derivatives(case.function, sample)
+    if case.reference is not None:
+        expected = [tensor.nan_to_num(0) for tensor in _second_derivatives(case.reference, sample)]
+        assert_same("second derivative", [tensor.nan_to_num(0) for tensor in actual], expected)
+
+
+def _second_derivatives(function: Function, sample: Sample) -> list[Tensor]:
+    """What the sum of the inputs' gradients gives the inputs and the gradients of the outputs."""
+    sample = sample.map(torch.clone)
+    outputs = attached(call(function, sample))
+    upstream = [tensor.requires_grad_() for tensor in random_like(outputs)]
+    first = torch.autograd.grad(
+        outputs,
+        sample.differentiable,
+        upstream,
+        create_graph=True,
+        allow_unused=True,
+        materialize_grads=True,
+    )
+    return differentiate(first, [*sample.differentiable, *upstream])
+
+
+def emptied(sample: Sample) -> Sample:
+    """The sample with nothing in the first tensor, nor in the constants of the same length.
+
+    Raises:
+        NotApplicable: the first tensor has no axes.
+    """
+    tensors = sample.tensors
+    if not tensors or tensors[0].dim() == 0:
+        raise NotApplicable("the first tensor has no axes")
+    size = len(tensors[0])
+
+    def shrinks(tensor: Tensor) -> bool:
+        follows = not tensor.requires_grad and tensor.dim() > 0 and len(tensor) == size
+        return tensor is tensors[0] or follows
+
+    return sample.replace(
+        (tensor.detach()[:0] if shrinks(tensor) else tensor.detach()).requires_grad_(
+            tensor.requires_grad
+        )
+        for tensor in tensors
+    )

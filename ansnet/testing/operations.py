@@ -67,18 +67,25 @@ def conv2d_samples() -> list[Sample]:
 
 
 def max_pool2d_samples() -> list[Sample]:
-    """Both rules for ties, square and other windows, with and without left-over rows and columns."""
+    """Both rules for ties; windows side by side and not, square and not, with left-over rows or not."""
     return [
         Sample(distinct(2, 3, 4, 6), 2),
         Sample(distinct(2, 2, 5, 7), (2, 3), ties="first"),
         Sample(distinct(3, 5, 4), (1, 4)),
         Sample(distinct(2, 2, 3, 2), 1),
+        Sample(distinct(2, 2, 5, 4), 3, stride=2, padding=1),
+        Sample(distinct(2, 2, 5, 4), 3, stride=2, padding=1, ties="first"),
+        Sample(distinct(2, 5, 6), (3, 2), (1, 2), (1, 0), (2, 1), True),
+        Sample(distinct(1, 2, 5, 6), 2, 3, ceil_mode=True, ties="first"),
+        Sample(distinct(3, 2, 4, 4), 2, 1, dilation=2, ties="first"),
     ]
 
 
-def max_pool2d_reference(input: Tensor, window_size: Any, ties: str = "all") -> Tensor:
+def max_pool2d_reference(input: Tensor, window_size: Any, *settings: Any, **options: Any) -> Tensor:
     """PyTorch's max-pooling; without ties, both rules are its."""
-    return F.max_pool2d(input, window_size)
+    options.pop("ties", None)
+    z: Tensor = F.max_pool2d(input, window_size, *settings, **options)
+    return z
 
 
 def relu_max_pool2d_samples() -> list[Sample]:
@@ -170,18 +177,26 @@ def batch_norm_relu2d_reference(
 
 
 def cross_entropy_samples() -> list[Sample]:
-    """With and without label smoothing; rows, one row, rows spread over further axes."""
+    """Classes and probabilities, settings alone and with others; rows, and over further axes."""
+    scores, classes = random(4, 3), torch.tensor([0, 2, 1, 2])
+    weight = random(3).detach().square() + 0.5
+    probabilities = random(4, 3).detach().softmax(1).requires_grad_()
+    images, labels = random(2, 3, 2, 2), torch.tensor([[[0, 2], [1, 2]], [[1, 1], [0, 2]]])
     return [
-        Sample(random(4, 3), torch.tensor([0, 2, 1, 2])),
-        Sample(random(4, 3), torch.tensor([0, 2, 1, 2]), label_smoothing=0.1),
+        Sample(scores, classes),
+        Sample(scores, classes, label_smoothing=0.1),
         Sample(random(5), torch.tensor(3)),
-        Sample(random(2, 3, 2, 2), torch.tensor([[[0, 2], [1, 2]], [[1, 1], [0, 2]]])),
+        Sample(images, labels),
+        Sample(scores, classes, weight),
+        Sample(scores, classes, weight, ignore_index=2, label_smoothing=0.2),
+        Sample(scores, classes, ignore_index=2, reduction="none"),
+        Sample(images, labels, weight, reduction="sum", label_smoothing=0.1),
+        Sample(scores, probabilities),
+        Sample(scores, probabilities, weight.clone().requires_grad_(), reduction="none"),
+        Sample(scores, probabilities.detach(), weight, reduction="sum", label_smoothing=0.1),
+        Sample(images, images.detach().softmax(1).requires_grad_(), label_smoothing=0.3),
+        Sample(random(1, 5), random(1, 5), random(5)),
     ]
-
-
-def cross_entropy_reference(input: Tensor, target: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """PyTorch's cross-entropy."""
-    return F.cross_entropy(input, target, label_smoothing=label_smoothing)
 
 
 OPERATIONS = {
@@ -220,7 +235,7 @@ OPERATIONS = {
         Operation(
             functional.batch_norm1d,
             batch_norm_reference,
-            lambda: batch_norm_samples(5, 3),
+            lambda: [*batch_norm_samples(5, 3), *batch_norm_samples(4, 3, 2)],
             lambda: (modules.BatchNorm1d(3).double(), Sample(random(5, 3))),
         ),
         Operation(
@@ -249,7 +264,7 @@ OPERATIONS = {
         ),
         Operation(
             functional.cross_entropy,
-            cross_entropy_reference,
+            F.cross_entropy,
             cross_entropy_samples,
             lambda: (modules.SoftmaxCrossEntropy(), cross_entropy_samples()[0]),
         ),

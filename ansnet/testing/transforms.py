@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd import forward_ad
 
 from ansnet.testing.case import (
     Case,
@@ -105,7 +106,7 @@ def _assert_compiles(case: Case, dynamic: bool) -> None:
     def function(*args: Any, **kwargs: Any) -> Any:
         return case.function(*args, **kwargs)
 
-    with _fresh_compiler():
+    with fresh_compiler():
         compiled = torch.compile(function, fullgraph=True, dynamic=dynamic, backend=case.backend)
         actual = evaluate(compiled, case.sample)
         assert_same_evaluation(actual, evaluate(case.function, case.sample), case.sample)
@@ -125,19 +126,29 @@ def export(case: Case) -> None:
             return tuple(call(case.function, Sample(*args, **kwargs)))
 
     exported, actual, expected = (case.sample.map(torch.clone) for _ in range(3))
-    with _fresh_compiler():
+    with fresh_compiler():
         program = torch.export.export(Program(), exported.args, exported.kwargs).module()
     assert_same("output", call(program, actual), call(case.function, expected))
     assert_same("constant afterwards", actual.constants, expected.constants)
 
 
 @contextmanager
-def _fresh_compiler() -> Iterator[None]:
-    """A compiler without a past, whose warnings, of its own deprecations, are not the function's."""
+def fresh_compiler() -> Iterator[None]:
+    """A compiler without a past, whose warnings, of its own deprecations, are not the function's.
+
+    What it leaves of transformations, where it fails in their midst, is undone afterwards.
+    """
+    depth = torch._C._functorch.get_dynamic_layer_stack_depth()
+    level = forward_ad._current_level
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch._dynamo.reset()
-        yield
+        try:
+            yield
+        finally:
+            torch._C._functorch.pop_dynamic_layer_stack_and_undo_to_depth(depth)
+            while forward_ad._current_level > level:
+                forward_ad.exit_dual_level()
 
 
 def meta(case: Case) -> None:

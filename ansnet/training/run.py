@@ -231,7 +231,7 @@ def make_classifier(settings: Settings) -> ImageClassifier:
     network = create_model(settings.model)
     if settings.identity_init:
         set_identity(network)
-    criterion: nn.Module = SoftmaxCrossEntropy(settings.label_smoothing)
+    criterion: nn.Module = SoftmaxCrossEntropy(label_smoothing=settings.label_smoothing)
     if settings.ops == "torch":
         network = torch_twin(network)
         criterion = nn.CrossEntropyLoss(label_smoothing=settings.label_smoothing)

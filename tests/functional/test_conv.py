@@ -251,3 +251,72 @@ def test_the_function_itself_takes_pairs() -> None:
     x, w = random(1, 2, 4, 4), random(3, 2, 2, 2)
     z = Conv2d.apply(x, w, None, (2, 1), (0, 1), (1, 1), 1)
     torch.testing.assert_close(z, F.conv2d(x, w, None, (2, 1), (0, 1)))
+
+
+@pytest.mark.parametrize(
+    ("image", "window", "options"),
+    [
+        ((64, 64), (3, 3), {"stride": 64}),
+        ((16, 15), (2, 3), {"stride": (5, 7), "padding": 1}),
+        ((17, 17), (3, 3), {"stride": 11, "padding": 4, "dilation": 2}),
+        ((1, 1), (1, 1), {"stride": 9, "padding": 4}),  # the one window lies in the padding
+        ((6, 8), (1, 1), {"stride": 2}),
+        ((7, 9), (3, 2), {"stride": (9, 1), "padding": (1, 0)}),  # apart in one direction only
+        ((9, 9), (3, 3), {"stride": 3, "groups": 2}),
+    ],
+)
+def test_windows_that_stand_apart(
+    image: tuple[int, int], window: tuple[int, int], options: dict[str, Any]
+) -> None:
+    channels = 4 // options.get("groups", 1)
+    tensors = [random(2, 4, *image), random(6, channels, *window), random(6)]
+    assert_equal(
+        lambda *t: conv2d(*t, **options), lambda *t: F.conv2d(*t, **options), tensors, TOLERANCE
+    )
+
+
+def test_the_weight_gradient_computes_no_more_than_it_gives() -> None:
+    x, w = (
+        torch.randn(1, 2, 40, 50),
+        torch.randn(6, 1, 3, 3, requires_grad=True),
+    )  # in groups, and so by the formula itself
+    sizes: list[torch.Size] = []
+    z = conv2d(x, w, stride=(17, 19), padding=1, dilation=2, groups=2)
+
+    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            result = func(*args, **(kwargs or {}))
+            if func is torch.ops.aten.convolution.default:
+                sizes.append(result.shape)
+            return result
+
+    with Watch():
+        torch.autograd.grad(z, w, torch.ones_like(z))
+    assert sizes == [(1, 6, 3, 3)]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_without_input_channels_it_is_pytorchs(groups: int, bias: bool) -> None:
+    tensors = [random(2, 0, 5, 4), random(4, 0, 3, 2), random(4) if bias else None]
+    assert_equal(
+        lambda *t: conv2d(*t, 2, 1, groups=groups),
+        lambda *t: F.conv2d(*t, 2, 1, groups=groups),
+        tensors,
+        TOLERANCE,
+    )
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_second_derivatives_of_no_images(index: int, groups: int) -> None:
+    second = []
+    for function in (conv2d, F.conv2d):
+        tensors = [random(0, 4, 5, 4), random(6, 4 // groups, 3, 2), random(6)]
+        z = function(*tensors, stride=2, groups=groups)
+        grad_z = torch.ones_like(z).requires_grad_()
+        (first,) = torch.autograd.grad(z, tensors[index], grad_z, create_graph=True)
+        of = [*tensors, grad_z]
+        second.append(torch.autograd.grad(first.sum(), of, allow_unused=True, materialize_grads=True))
+    for ours, theirs in zip(*second, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)

@@ -20,7 +20,7 @@ WINDOWS = [1, 2, 3, (2, 3), (3, 1), (1, 5)]
 @pytest.mark.parametrize("shape", [(2, 3, 6, 6), (1, 1, 7, 5), (0, 3, 6, 6), (3, 8, 11), (2, 3, 3, 5)])
 def test_without_ties_equals_pytorch(shape: tuple[int, ...], window: Any, ties: Any) -> None:
     assert_equal(
-        lambda x: max_pool2d(x, window, ties),
+        lambda x: max_pool2d(x, window, ties=ties),
         lambda x: F.max_pool2d(x, window),
         [distinct(*shape)],
         tolerance=0,  # a selection: nothing is rounded
@@ -30,7 +30,7 @@ def test_without_ties_equals_pytorch(shape: tuple[int, ...], window: Any, ties: 
 @pytest.mark.parametrize("ties", ["all", "first"])
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
 def test_gradients(window: Any, ties: Any) -> None:
-    assert_differentiable(lambda x: max_pool2d(x, window, ties), [distinct(2, 2, 4, 5)])
+    assert_differentiable(lambda x: max_pool2d(x, window, ties=ties), [distinct(2, 2, 4, 5)])
 
 
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
@@ -48,7 +48,7 @@ def test_all_ties_receive_the_gradient() -> None:
     x = torch.tensor([[[1.0, 5.0, 2.0, 2.0, 9.0], [5.0, 5.0, 2.0, 2.0, 9.0]]], requires_grad=True)
     (grad_x,) = torch.autograd.grad(max_pool2d(x, 2), x, torch.tensor([[[3.0, 4.0]]]))
     assert grad_x.tolist() == [[[0, 3, 4, 4, 0], [3, 3, 4, 4, 0]]]
-    (grad_x,) = torch.autograd.grad(max_pool2d(x, 2, "first"), x, torch.tensor([[[3.0, 4.0]]]))
+    (grad_x,) = torch.autograd.grad(max_pool2d(x, 2, ties="first"), x, torch.tensor([[[3.0, 4.0]]]))
     assert grad_x.tolist() == [[[0, 3, 4, 0, 0], [0, 0, 0, 0, 0]]]
 
 
@@ -79,7 +79,7 @@ def test_memory_formats() -> None:
     for view in (lambda x: x.contiguous(memory_format=torch.channels_last), lambda x: x.mT[..., 1::2]):
         for ties in ("all", "first"):
             assert_equal(
-                lambda x, view=view, ties=ties: max_pool2d(view(x), 2, ties),
+                lambda x, view=view, ties=ties: max_pool2d(view(x), 2, ties=ties),
                 lambda x, view=view: F.max_pool2d(view(x), 2),
                 [distinct(2, 3, 7, 6)],
                 tolerance=0,
@@ -136,6 +136,27 @@ def test_a_window_may_have_more_places_than_a_byte_tells_apart(window: tuple[int
         ((2, 3, 4, 4), {"window_size": 0}, RuntimeError, "window_size must be at least 1, got 0"),
         ((2, 3, 4, 4), {"window_size": "2"}, TypeError, "window_size must be an int"),
         ((2, 3, 4, 4), {"window_size": 2, "ties": "last"}, ValueError, "got 'last'"),
+        ((2, 3, 4, 4), {"window_size": 2, "stride": 0}, RuntimeError, "stride must be at least 1"),
+        (
+            (2, 3, 4, 4),
+            {"window_size": 3, "padding": 2},
+            RuntimeError,
+            "got padding=2 and",
+        ),
+        ((2, 3, 4, 4), {"window_size": 2, "dilation": 0}, RuntimeError, "dilation must be at least 1"),
+        ((2, 3, 4, 4), {"window_size": 3, "dilation": 3}, RuntimeError, "7 x 7, larger than .* 4 x 4"),
+        (
+            (2, 3, 4, 4),
+            {"window_size": 2, "ceil_mode": 1},
+            TypeError,
+            "ceil_mode must be",
+        ),
+        (
+            (2, 3, 4, 4),
+            {"window_size": 2, "return_indices": True},
+            NotImplementedError,
+            "=True out",
+        ),
     ],
 )
 def test_wrong_arguments_are_named(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor, nn
 
-from ansnet.functional import reshape
+from ansnet import modules
+from ansnet.functional import flatten, reshape
+from ansnet.testing.operations import distinct
 from tests.functional.comparison import assert_differentiable, assert_equal, random
 
 
@@ -35,9 +40,53 @@ def test_of_a_view_that_needs_a_copy() -> None:
     assert_equal(lambda x: reshape(x.T, 2, 6), lambda x: x.T.reshape(2, 6), [random(4, 3)], 0)
 
 
-def test_shares_memory_where_it_can() -> None:
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+def test_shares_memory_where_nothing_is_recorded(mode: Any) -> None:
     x = random(2, 6)
-    assert reshape(x, 3, 4).data_ptr() == x.data_ptr()
+    with mode():
+        for tensor in (x.detach(), *([] if mode is torch.enable_grad else [x])):
+            z = reshape(tensor, 3, 4)
+            assert z.data_ptr() == x.data_ptr()
+            assert not z.requires_grad
+            z.add_(1)
+
+
+def test_what_is_recorded_may_be_written_to() -> None:
+    x = random(2, 3)
+    before = x.detach().clone()
+
+    def ours(x: Tensor) -> Tensor:
+        return reshape(x, 6).add_(1).mul_(2).pow(2)
+
+    assert_equal(ours, lambda x: x.clone().reshape(6).add_(1).mul_(2).pow(2), [x], 1e-12)
+    assert torch.equal(x, before)  # and not x
+    assert_differentiable(ours, [x])
+    layers = nn.Sequential(modules.Flatten(), nn.ReLU(inplace=True))
+    twin = nn.Sequential(nn.Flatten(), nn.ReLU(inplace=True))
+    assert_equal(lambda x: layers(x.clone()), lambda x: twin(x.clone()), [random(2, 3, 2)], 0)
+    batch = torch.randn(5, 2, 3, dtype=torch.float64)
+    per_sample = torch.vmap(torch.func.grad(lambda x: ours(x).sum()))(batch)
+    torch.testing.assert_close(per_sample, 8 * (batch + 1))
+    compiled = torch.compile(ours, backend="aot_eager", fullgraph=True)
+    assert_equal(compiled, ours, [random(2, 3)], 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [((2, 3, 4), ()), ((2, 3, 4), (1,)), ((2, 3), (-2, 1)), ((), ()), ((0, 3), (1,))],
+)
+def test_flatten_equals_pytorch(shape: tuple[int, ...], axes: tuple[int, ...]) -> None:
+    tensors = [distinct(*shape)]
+    assert_equal(lambda x: flatten(x, *axes), lambda x: torch.flatten(x, *axes), tensors, 0)
+
+
+@pytest.mark.parametrize(
+    ("axes", "error"), [((3,), IndexError), ((0, -4), IndexError), ((2, 1), RuntimeError)]
+)
+def test_axes_that_are_not_there_are_errors(axes: tuple[int, ...], error: type[Exception]) -> None:
+    for function in (torch.flatten, flatten):
+        with pytest.raises(error):
+            function(torch.zeros(2, 3, 4), *axes)
 
 
 @pytest.mark.parametrize("new_shape", [(5,), (4, -1), (-1, -1), (-2, 3)])

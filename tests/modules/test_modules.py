@@ -19,13 +19,21 @@ PAIRS: list[tuple[str, Any, Any, tuple[int, ...]]] = [
     ("Conv2d", (4, 6, (3, 2)), {"stride": 2, "padding": (1, 0), "groups": 2}, (2, 4, 7, 5)),
     ("Conv2d", (4, 6, 3), {}, (2, 4, 7, 5)),
     ("Conv2d", (4, 6, 3), {"padding": "same", "dilation": 2, "bias": False}, (2, 4, 7, 5)),
+    ("Conv2d", (2, 3, 3), {"padding": (1, 2), "padding_mode": "reflect"}, (2, 2, 7, 5)),
+    ("Conv2d", (2, 3, 2), {"padding": "same", "padding_mode": "circular"}, (2, 2, 7, 5)),
+    ("Conv2d", (2, 3, 3), {"padding": 2, "stride": 2, "padding_mode": "replicate"}, (2, 7, 5)),
     ("ReLU", (), {}, (2, 3, 4)),
+    ("ReLU", (), {"inplace": False}, (2, 3, 4)),
     ("MaxPool2d", (2,), {}, (2, 3, 5, 4)),
     ("MaxPool2d", ((1, 3),), {}, (2, 3, 5, 4)),
+    ("MaxPool2d", (3, 2, 1), {}, (2, 3, 5, 4)),
+    ("MaxPool2d", (2,), {"stride": 1, "dilation": 2, "ceil_mode": True}, (2, 3, 5, 4)),
     ("Flatten", (), {}, (2, 3, 4, 5)),
+    ("Flatten", (0, -2), {}, (2, 3, 4, 5)),
     ("Linear", (5, 3), {}, (4, 5)),
     ("Linear", (5, 3), {"bias": False}, (2, 4, 5)),
     ("BatchNorm1d", (3,), {}, (4, 3)),
+    ("BatchNorm1d", (3,), {}, (4, 3, 5)),
     ("BatchNorm2d", (3,), {"momentum": None}, (4, 3, 2, 5)),
     ("BatchNorm2d", (3,), {"affine": False, "track_running_stats": False, "eps": 0.1}, (4, 3, 2, 5)),
 ]  # fmt: skip
@@ -78,6 +86,54 @@ def test_the_loss_is_pytorchs(options: dict[str, float]) -> None:
         [random(7, 10)],
         1e-12,
     )
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"ignore_index": 2, "reduction": "none"}, {"reduction": "sum"}]
+)
+def test_the_loss_has_its_weight_as_a_buffer(options: Any) -> None:
+    weight, target = torch.rand(4), torch.tensor([0, 2, 3])
+    loss, twin = (kind(weight, **options) for kind in (ours.SoftmaxCrossEntropy, nn.CrossEntropyLoss))
+    assert loss.state_dict().keys() == twin.state_dict().keys() == {"weight"}
+    assert_equal(
+        lambda x: loss(x, target), lambda x: twin(x, target), [random(3, 4, dtype=torch.float32)], 1e-6
+    )
+    assert loss.double().weight.dtype == torch.float64
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda **options: ours.Conv2d(2, 3, 3, **options),
+        lambda **options: ours.Linear(2, 3, **options),
+        lambda **options: ours.BatchNorm1d(3, **options),
+        lambda **options: ours.BatchNorm2d(3, **options),
+    ],
+)
+def test_parameters_are_made_where_and_as_asked_for(layer: Any) -> None:
+    for tensor in layer(device="meta", dtype=torch.float64).state_dict().values():
+        assert tensor.device.type == "meta"
+        assert tensor.dtype in (torch.float64, torch.int64)
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda: ours.ReLU(inplace=True), "ReLU leaves inplace=True out"),
+        (lambda: ours.MaxPool2d(2, return_indices=True), "MaxPool2d leaves return_indices=True out"),
+        (lambda: ours.SoftmaxCrossEntropy(size_average=True), "size_average=True out"),
+        (lambda: ours.SoftmaxCrossEntropy(reduce=False), "reduce=False out"),
+        (lambda: ours.ReLU()(torch.eye(2).to_sparse()), "relu leaves sparse_coo tensors out"),
+    ],
+)
+def test_what_is_left_out_is_refused_with_the_reason(make: Any, what: str) -> None:
+    with pytest.raises(NotImplementedError, match=what):
+        make()
+
+
+def test_a_number_in_the_place_of_the_weight_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"write label_smoothing=0\.1"):
+        ours.SoftmaxCrossEntropy(0.1)  # type: ignore[arg-type]
 
 
 def test_flatten_of_an_empty_batch() -> None:

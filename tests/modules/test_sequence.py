@@ -88,6 +88,8 @@ def test_other_layers_are_called_one_by_one(steps: list[str]) -> None:
         [norm, nn.ReLU()],
         [nn.BatchNorm2d(3), relu],
         [relu, modules.MaxPool2d(2)],  # the notebook's rule for ties is another
+        [relu, modules.MaxPool2d(3, 2, 1, ties="first")],
+        [norm, Loud(), modules.MaxPool2d(2, ceil_mode=True, ties="first")],
         [relu, norm],
     ):
         expected = nn.Sequential(*layers)(x)

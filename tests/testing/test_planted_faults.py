@@ -195,13 +195,13 @@ def running_variance_biased(x: Tensor, mean: Tensor, variance: Tensor) -> Tensor
     return (x - mu) * torch.rsqrt(v + 1e-5)
 
 
-@plant("gradcheck", reference=None, sample=Sample(random(4, 3), torch.tensor([0, 2, 1, 2]), 0.0))
-def mean_forgotten(*arguments: Any) -> Tensor:
-    def backward(ctx: Any, grad_z: Tensor) -> tuple[Tensor, None, None]:
-        x, target = ctx.saved_tensors
-        return grad_z * (x.softmax(1) - F.one_hot(target, x.shape[1])), None, None
+@plant("gradcheck", reference=None, sample=Sample(random(4, 3), torch.tensor([0, 2, 1, 2])))
+def mean_forgotten(x: Tensor, target: Tensor) -> Tensor:
+    def backward(ctx: Any, grad_z: Tensor) -> tuple[Tensor, None, None, None]:
+        x, target, _ = ctx.saved_tensors
+        return grad_z * (x.softmax(1) - F.one_hot(target, x.shape[1])), None, None, None
 
-    return altered(SoftmaxCrossEntropy, backward=backward)(*arguments)
+    return altered(SoftmaxCrossEntropy, backward=backward)(x, target, None, (-100, "mean", 0.0))
 
 
 @plant("gradients", reference=F.max_pool2d, sample=Sample(torch.ones(1, 1, 4, 4).requires_grad_(), 2))

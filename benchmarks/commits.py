@@ -1,0 +1,109 @@
+"""Training steps of this checkout beside those of another commit, to see what a change costs::
+
+    python benchmarks/commits.py 5d8eaf1
+    python benchmarks/commits.py HEAD~3 --models vgg7bn --rounds 20
+
+Each is a process of its own, which takes a step when it is told to, while the other waits; the step is
+that of `training_step.py`. Printed is the speed of this checkout divided by the commit's, the median
+and quartiles over the rounds: above 1 where the change made it faster.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from ansnet.models import create_model, list_models
+from ansnet.modules import SoftmaxCrossEntropy
+from measure import Call, alternate, make_parser, prepare, quartiles
+from results import conditions
+from training_step import make_contender
+
+ROOT = Path(__file__).resolve().parent.parent
+SERVE = "--serve"
+
+
+def main() -> None:
+    parser = make_parser(__doc__, rounds=20)
+    parser.add_argument("commit", help="what git calls it")
+    parser.add_argument("--models", nargs="+", choices=list_models(), default=list_models())
+    parser.add_argument(SERVE, action="store_true", help="take steps as told on stdin")
+    options = parser.parse_args()
+    device = prepare(options)
+    if options.serve:
+        serve(options.models[0], options.batch_size)
+        return
+    where = conditions(torch.device("cpu"))
+    machine = f"{where['device']}, {where['cpu_capability']}, {where['threads']} threads"
+    print(f"{machine}, torch {where['torch']}")
+    for model in options.models:
+        arguments = [*sys.argv[1:], "--models", model, SERVE]
+        with ExitStack() as stack:
+            other = stack.enter_context(checkout(options.commit))
+            calls = [stack.enter_context(server(root, arguments)) for root in (ROOT, other)]
+            here, there = alternate(calls, options.rounds, device)
+        ratios = [theirs / ours for ours, theirs in zip(here, there, strict=True)]
+        lower, median, upper = quartiles(ratios)
+        ours, theirs = (f"{quartiles(seconds).median * 1e3:.1f} ms" for seconds in (here, there))
+        speed = f"speed × {median:.3f} ({lower:.3f} to {upper:.3f})"
+        print(f"{model}: {ours} for {theirs} at {options.commit}, {speed}", flush=True)
+
+
+@contextmanager
+def checkout(commit: str) -> Iterator[Path]:
+    """The files of a commit, in a folder that lasts as long as the context."""
+    with TemporaryDirectory() as folder:
+        archive = subprocess.run(
+            ["git", "archive", commit, "ansnet"], cwd=ROOT, check=True, capture_output=True
+        )
+        subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
+        yield Path(folder)
+
+
+@contextmanager
+def server(root: Path, arguments: list[str]) -> Iterator[Call]:
+    """A call that has a process with the ansnet under ``root`` take a step, and waits for it."""
+    process = subprocess.Popen(
+        [sys.executable, __file__, *arguments],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    told, answers = process.stdin, process.stdout
+
+    def step() -> None:
+        told.write("step\n")
+        told.flush()
+        if not answers.readline():
+            raise SystemExit(f"the process with {root} has ended")
+
+    try:
+        yield step
+    finally:
+        told.close()
+        process.wait()
+
+
+def serve(model: str, batch_size: int) -> None:
+    """Take a step for each line that comes in, and answer with a line."""
+    batch = torch.randn(batch_size, 3, 32, 32), torch.randint(10, (batch_size,))
+    contender = make_contender(
+        "ansnet", create_model(model), SoftmaxCrossEntropy(), batch, "channels_last", "float32"
+    )
+    for _ in sys.stdin:
+        contender.call()
+        print("done", flush=True)
+
+
+if __name__ == "__main__":
+    main()

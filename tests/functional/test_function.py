@@ -1,0 +1,138 @@
+"""`ansnet.functional.function`: the stated derivatives under transformations, compiled and batched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.func import grad, hessian, jacfwd, jvp, vmap
+
+from ansnet.functional import (
+    batch_norm1d,
+    batch_norm_relu2d,
+    conv2d,
+    cross_entropy,
+    linear,
+    max_pool2d,
+    relu,
+    relu_max_pool2d,
+)
+
+Function = Callable[..., Tensor]
+
+torch.manual_seed(0)
+TIED = torch.ones(1, 1, 2, 2, dtype=torch.float64)
+ZEROS = torch.zeros(1, 1, 2, 2, dtype=torch.float64)
+ROWS = torch.randn(4, 3, dtype=torch.float64)
+IMAGES = torch.randn(2, 2, 4, 4, dtype=torch.float64)
+TARGET = torch.tensor([0, 2, 1, 2])
+
+
+def pooled(ties: str) -> Function:
+    return lambda x: max_pool2d(x, 2, ties=ties).sum()
+
+
+def normalised(x: Tensor) -> Tensor:
+    return batch_norm_relu2d(x, training=True, window_size=2).pow(3).sum()
+
+
+# where the forward's own expression has another derivative than the one stated
+COMPILED = [
+    pytest.param(grad(pooled("all")), TIED, id="max_pool2d, all"),
+    pytest.param(grad(pooled("first")), TIED, id="max_pool2d, first"),
+    pytest.param(lambda x: jvp(pooled("all"), (x,), (x,))[1], TIED, id="max_pool2d, tangent"),
+    pytest.param(grad(lambda x: relu_max_pool2d(x, 2).sum()), ZEROS, id="relu_max_pool2d"),
+    pytest.param(grad(lambda x: relu(x).sum()), ZEROS, id="relu"),
+    pytest.param(hessian(lambda x: cross_entropy(x, TARGET)), ROWS, id="cross_entropy, Hessian"),
+    pytest.param(
+        grad(lambda x: grad(lambda x: cross_entropy(x, TARGET))(x).square().sum()),
+        ROWS,
+        id="cross_entropy, twice",
+    ),
+    pytest.param(grad(lambda x: grad(normalised)(x).square().sum()), IMAGES, id="batch_norm, twice"),
+    pytest.param(vmap(grad(pooled("all"))), TIED, id="max_pool2d, a batch"),
+]
+
+
+@pytest.mark.filterwarnings("ignore")  # the compiler's own, of what it imports
+@pytest.mark.parametrize(("function", "x"), COMPILED)
+def test_compiled_transformations_follow_the_stated_derivatives(function: Function, x: Tensor) -> None:
+    torch._dynamo.reset()
+    compiled = torch.compile(function, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(x), function(x), rtol=1e-12, atol=1e-12)
+
+
+def meta_gradient(loss: Function, each: bool) -> Function:
+    """Of the mean loss after a step of gradient descent from w for each x; batched, or one by one."""
+
+    def after_a_step(w: Tensor, x: Tensor) -> Tensor:
+        return loss(w - 0.1 * grad(loss)(w, x), x)
+
+    def mean(w: Tensor, xs: Tensor) -> Tensor:
+        if each:
+            return torch.stack([after_a_step(w, x) for x in xs]).mean()
+        return vmap(after_a_step, (None, 0))(w, xs).mean()
+
+    return grad(mean)
+
+
+LOSSES = [  # of what is shared by the batch, and of what is not; in each place of an operation
+    pytest.param(
+        lambda w, x: conv2d(x, w).square().sum(), (3, 2, 2, 2), (4, 2, 2, 3, 3), id="conv2d, w"
+    ),
+    pytest.param(
+        lambda w, x: conv2d(w, x).square().sum(), (2, 2, 3, 3), (4, 3, 2, 2, 2), id="conv2d, x"
+    ),
+    pytest.param(lambda w, x: linear(x, w).square().sum(), (3, 2), (4, 5, 2), id="linear, w"),
+    pytest.param(lambda w, x: linear(w, x).square().sum(), (5, 2), (4, 3, 2), id="linear, x"),
+    pytest.param(
+        lambda w, x: batch_norm1d(w, x, training=True).pow(3).sum(),
+        (5, 3),
+        (4, 3),
+        id="batch_norm1d, x",
+    ),
+    pytest.param(
+        lambda w, x: batch_norm1d(x, w, training=True).pow(3).sum(),
+        (3,),
+        (4, 5, 3),
+        id="batch_norm1d, γ",
+    ),
+    pytest.param(
+        lambda w, x: batch_norm1d(w, x, None, 0 * w[0], 1 + 0 * w[0]).pow(3).sum(),
+        (5, 3),
+        (4, 3),
+        id="batch_norm1d, evaluated",
+    ),
+    pytest.param(
+        lambda w, x: relu_max_pool2d(conv2d(x, w), 2).square().sum(),
+        (3, 2, 2, 2),
+        (4, 2, 2, 3, 3),
+        id="pooled",
+    ),
+]
+
+
+@pytest.mark.parametrize(("loss", "shared", "batched"), LOSSES)
+def test_differentiating_through_a_batch_of_gradients(
+    loss: Function, shared: tuple[int, ...], batched: tuple[int, ...]
+) -> None:
+    w = torch.randn(shared, dtype=torch.float64)
+    xs = torch.randn(batched, dtype=torch.float64)
+    actual, expected = (meta_gradient(loss, each)(w, xs) for each in (False, True))
+    torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_forward_mode_of_statistics_that_a_batch_shares() -> None:
+    x, weights = torch.randn(5, 3, dtype=torch.float64), torch.randn(4, 3, dtype=torch.float64)
+
+    def theirs(x: Tensor, w: Tensor) -> Tensor:
+        return F.batch_norm(x, None, None, w, training=True)
+
+    def ours(x: Tensor, w: Tensor) -> Tensor:
+        return batch_norm1d(x, w, training=True)
+
+    actual, expected = (vmap(jacfwd(function), (None, 0))(x, weights) for function in (ours, theirs))
+    torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
