@@ -95,8 +95,14 @@ IMPORTED = (
     "torch._dynamo",
     "ansnet.compatibility",
 )
-# whole networks in float64, a minute; left to --wide, as whole runs are for what they consist of
-SLOW = "tests/models/test_registry.py::test_equals_its_twin_of_pytorchs_layers"
+# whole networks in float64, and what is compiled or has code generated, a minute each; left to --wide,
+# as whole runs are for what they consist of
+SLOW = (
+    "tests/models/test_registry.py::test_equals_its_twin_of_pytorchs_layers",
+    "tests/functional/test_kernel.py::test_generated_code_computes_the_formula",
+    "tests/functional/test_overlapping_pooling.py::test_large_images_whose_code_is_generated",
+)
+SLOW_CAPABILITIES = ("compile", "one tensor in two places")  # compiled, compile dynamic shapes, …
 
 
 def tests_of(path: Path, wide: bool) -> list[str]:
@@ -106,7 +112,9 @@ def tests_of(path: Path, wide: bool) -> list[str]:
         return [f"tests/{package}"]
     mirrors = sorted(map(str, Path("tests", package).glob(f"test_{name}*.py")))
     tests = [*mirrors, *MORE_TESTS.get(f"{package}/{name}", [])]
-    return [f"--deselect={SLOW}", *(tests or [f"tests/{package}"])]
+    rows = [test for test in tests if test.startswith(CAPABILITIES)]
+    slow = [*SLOW, *(f"{row}[{capability}" for row in rows for capability in SLOW_CAPABILITIES)]
+    return [*(f"--deselect={test}" for test in slow), *(tests or [f"tests/{package}"])]
 
 
 def spans_of_annotations(source: str) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:

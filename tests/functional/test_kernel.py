@@ -129,3 +129,28 @@ def test_one_code_serves_all_sizes() -> None:
     with torch.compiler.set_stance("fail_on_recompile"):
         rectified(17, 24, 30, 28)
         rectified(64, 8, 18, 36)
+
+
+@pytest.mark.parametrize(
+    ("platform", "variable", "compiler"),
+    [("linux", None, "g++"), ("darwin", None, "clang++"), ("linux", "icpx", "icpx")],
+)
+def test_the_compiler_that_is_looked_for(
+    monkeypatch: pytest.MonkeyPatch, platform: str, variable: str | None, compiler: str
+) -> None:
+    monkeypatch.setattr(kernel.sys, "platform", platform)
+    monkeypatch.delenv("CXX", raising=False)
+    if variable:
+        monkeypatch.setenv("CXX", variable)
+    for there in (True, False):
+        monkeypatch.setattr(kernel, "which", lambda name, there=there: name if there else None)
+        assert kernel.finds_compiler() is there
+    monkeypatch.setattr(kernel, "which", lambda name: name if name == compiler else None)
+    assert kernel.finds_compiler()
+
+
+def test_only_for_processors_and_cuda_is_code_generated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda formula, **options: lambda x: x)
+    monkeypatch.setattr(kernel, "finds_compiler", lambda: True)
+    for device, expected in (("cpu", True), ("meta", False), ("mps", False)):
+        assert kernel.can_generate.__wrapped__(device) is expected

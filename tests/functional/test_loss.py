@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import pytest
@@ -123,8 +124,20 @@ def test_wrong_options_are_named(options: dict[str, Any], error: type[Exception]
 
 
 def test_a_class_to_ignore_is_refused_where_targets_are_probabilities() -> None:
-    with pytest.raises(RuntimeError, match="got ignore_index=1"):
-        cross_entropy(torch.zeros(2, 3), torch.zeros(2, 3), ignore_index=1)
+    for ignore_index in (0, 1):
+        with pytest.raises(RuntimeError, match=f"got ignore_index={ignore_index}"):
+            cross_entropy(torch.zeros(2, 3), torch.zeros(2, 3), ignore_index=ignore_index)
+    assert cross_entropy(torch.zeros(2, 3), torch.zeros(2, 3), ignore_index=-1) == 0
+
+
+@pytest.mark.parametrize("wanted", list(product([False, True], repeat=3))[1:], ids=str)
+def test_the_gradients_that_are_asked_for(wanted: tuple[bool, bool, bool]) -> None:
+    tensors = [random(4, 3), random(4, 3), random(3)]
+    for tensor, needed in zip(tensors, wanted, strict=True):
+        tensor.requires_grad_(needed)
+    assert_equal(cross_entropy, F.cross_entropy, tensors, TOLERANCE)
+    cross_entropy(*tensors).backward()
+    assert tuple(tensor.grad is not None for tensor in tensors) == wanted
 
 
 SHAPES = [(4, 3), (3,), (2, 3, 2, 5), (0, 3), (2, 3, 0), (5, 1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import pytest
@@ -15,11 +16,11 @@ from tests.functional.comparison import assert_differentiable, assert_equal, ran
 
 TOLERANCE = 1e-10  # sums of at most a few hundred terms, and a division by a deviation near 1
 
-SHAPES = [(7, 3), (2, 1), (2, 3, 4, 5), (1, 3, 1, 2), (13, 2, 3, 1)]
+SHAPES = [(7, 3), (2, 1), (4, 3, 5), (2, 3, 4, 5), (1, 3, 1, 2), (13, 2, 3, 1)]
 
 
 def function_for(shape: tuple[int, ...]) -> Any:
-    return batch_norm1d if len(shape) == 2 else batch_norm2d
+    return batch_norm1d if len(shape) < 4 else batch_norm2d
 
 
 def running_averages(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
@@ -181,7 +182,32 @@ def test_the_gradient_through_the_statistics_is_second_order_correct() -> None:
         (batch_norm2d, (4, 3), {}, ValueError, r"\(N, C, H, W\), got \(4, 3\)"),
         (batch_norm1d, (1, 3), {"training": True}, ValueError, r"more than 1 value.*\(1, 3\)"),
         (batch_norm2d, (1, 3, 1, 1), {"training": True}, ValueError, "more than 1 value"),
+        (batch_norm1d, (1, 3, 1), {"training": True}, ValueError, "more than 1 value"),
+        (batch_norm1d, (4, 3), {"training": True, "eps": -1e-9}, ValueError, "negative, got -1e-09"),
         (batch_norm1d, (4, 3), {}, RuntimeError, "needs running_mean and running_var"),
+        (batch_norm1d, (4, 3), {"running_mean": torch.zeros(3)}, RuntimeError, "needs running_mean"),
+        (batch_norm1d, (4, 3), {"running_var": torch.ones(3)}, RuntimeError, "needs running_mean"),
+        (
+            batch_norm1d,
+            (4, 3),
+            {"running_mean": torch.zeros(3), "training": True},
+            ValueError,
+            "give both, or none",
+        ),
+        (
+            batch_norm1d,
+            (4, 3),
+            {"weight": torch.ones(3, dtype=torch.float64), "training": True},
+            RuntimeError,
+            "of torch.float32 .* got weight torch.float64",
+        ),
+        (
+            batch_norm1d,
+            (4, 3),
+            {"weight": torch.ones(3), "bias": torch.ones(3).bfloat16(), "training": True},
+            RuntimeError,
+            "got weight torch.float32, bias torch.bfloat16",
+        ),
         (batch_norm1d, (4, 3), {"weight": torch.ones(4)}, RuntimeError, r"a weight of shape \(3,\)"),
         (
             batch_norm1d,
@@ -246,3 +272,30 @@ def test_float64_has_its_own_precision() -> None:
     x[0] = -1e8
     z = batch_norm1d(x, training=True)
     torch.testing.assert_close(z, F.batch_norm(x, None, None, training=True), rtol=1e-12, atol=1e-12)
+
+
+def test_integers_are_refused() -> None:
+    with pytest.raises(RuntimeError, match=r"not defined for torch\.int64"):
+        batch_norm1d(torch.ones(4, 3, dtype=torch.int64), training=True)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("wanted", list(product([False, True], repeat=3))[1:], ids=str)
+@pytest.mark.parametrize("shape", [(4, 3), (2, 3, 2, 2)], ids=str)
+def test_the_gradients_that_are_asked_for(
+    shape: tuple[int, ...], wanted: tuple[bool, bool, bool], training: bool
+) -> None:
+    tensors = [random(*shape), random(3), random(3)]
+    for tensor, needed in zip(tensors, wanted, strict=True):
+        tensor.requires_grad_(needed)
+    mean, var = running_averages(shape)
+    assert_equal(
+        lambda x, w, b: function_for(shape)(x, w, b, mean.clone(), var.clone(), training),
+        lambda x, w, b: F.batch_norm(x, mean.clone(), var.clone(), w, b, training),
+        tensors,
+        TOLERANCE,
+    )
+    z = function_for(shape)(*tensors, mean.clone(), var.clone(), training)
+    assert (z.grad_fn.saved_tensors[0] is not None) == (training or wanted[1])
+    z.sum().backward()
+    assert tuple(tensor.grad is not None for tensor in tensors) == wanted

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ansnet.functional import max_pool2d
-from ansnet.functional.overlapping_pooling import Windows, output_size
+from ansnet.functional.overlapping_pooling import Windows, number_of_windows, output_size
 from ansnet.testing.operations import distinct
 from tests.functional.comparison import assert_differentiable, assert_equal
 
@@ -144,3 +144,51 @@ def test_large_images_whose_code_is_generated(settings: Any, ties: Any) -> None:
             [distinct(2, 16, 53, 47)],
             TOLERANCE,
         )
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")  # forward mode's first use
+@pytest.mark.parametrize(("ties", "expected"), [("all", [[4, 6], [6, 9]]), ("first", [[1, 1], [1, 1]])])
+def test_padding_has_no_tangent(ties: Any, expected: Any) -> None:
+    """Where all is −∞ it ties with what is in the image, and counts for nothing."""
+    x = torch.full((1, 4, 4), -torch.inf)
+    _, tangent = torch.func.jvp(
+        lambda x: max_pool2d(x, 3, 2, 1, ties=ties), (x,), (torch.ones(1, 4, 4),)
+    )
+    assert tangent.tolist() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("M", "K", "S", "P", "D", "rounded_down", "rounded_up"),
+    [
+        (7, 2, 2, 0, 1, 3, 4),
+        (6, 2, 2, 0, 1, 3, 3),
+        (5, 1, 2, 0, 1, 3, 3),
+        (6, 3, 4, 1, 1, 2, 2),  # a third would begin at 7, behind the image
+        (7, 3, 4, 1, 1, 2, 2),
+        (8, 3, 4, 1, 1, 2, 3),
+        (6, 1, 2, 0, 1, 3, 3),  # a fourth would begin where the image ends
+        (9, 3, 3, 1, 2, 3, 3),
+        (4, 3, 2, 0, 2, 0, 1),
+    ],
+)
+def test_the_number_of_windows(
+    M: int, K: int, S: int, P: int, D: int, rounded_down: int, rounded_up: int
+) -> None:
+    for ceil_mode, expected in ((False, rounded_down), (True, rounded_up)):
+        assert number_of_windows(M, K, S, P, D, ceil_mode) == expected
+        if expected:
+            z = F.max_pool2d(torch.zeros(1, M, M), K, S, P, D, ceil_mode)
+            assert z.shape == (1, expected, expected)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")  # forward mode's first use
+@pytest.mark.parametrize("ties", ["all", "first"])
+@pytest.mark.parametrize("settings", SETTINGS[:4], ids=str)
+def test_transformations_are_those_of_pytorchs(settings: Any, ties: Any) -> None:
+    x, tangent = distinct(3, 2, 5, 4).detach(), torch.randn(3, 2, 5, 4, dtype=torch.float64)
+    results = []
+    for function in (lambda x: max_pool2d(x, **settings, ties=ties), lambda x: theirs(x, **settings)):
+        gradient = torch.func.grad(lambda x, function=function: function(x).square().sum())
+        each = torch.vmap(lambda x, t, function=function: torch.func.jvp(function, (x,), (t,)))
+        results.append((*each(x, tangent), torch.vmap(gradient)(x)))
+    torch.testing.assert_close(*results, rtol=TOLERANCE, atol=TOLERANCE)

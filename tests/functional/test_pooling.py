@@ -143,6 +143,21 @@ def test_a_window_may_have_more_places_than_a_byte_tells_apart(window: tuple[int
             RuntimeError,
             "got padding=2 and",
         ),
+        ((2, 3, 4, 4), {"window_size": 3, "padding": (0, 2)}, RuntimeError, "at most half"),
+        ((2, 3, 4, 4), {"window_size": 3, "padding": (2, 0)}, RuntimeError, "at most half"),
+        ((2, 3, 4, 4), {"window_size": 2, "padding": -1}, RuntimeError, "padding must be at least 0"),
+        ((2, 0, 4, 4), {"window_size": 2}, RuntimeError, r"N alone may be 0, got \(2, 0, 4, 4\)"),
+        ((2, 3, 0, 4), {"window_size": 2, "stride": 1}, RuntimeError, "N alone may be 0"),
+        ((2, 3, 4, 0), {"window_size": 2, "stride": 1}, RuntimeError, "N alone may be 0"),
+        ((1, 2, 3, 4, 4), {"window_size": 2}, RuntimeError, "expects shape"),
+        ((2, 3, 4, 5), {"window_size": (5, 4)}, RuntimeError, "5 x 4, is larger .* 4 x 5"),
+        ((2, 3, 4, 4), {"window_size": 3, "dilation": 2}, RuntimeError, "5 x 5, larger than .* 4 x 4"),
+        (
+            (2, 3, 4, 3),
+            {"window_size": (3, 2), "padding": 1, "dilation": (4, 5)},
+            RuntimeError,
+            "9 x 6, larger than the padded image, 6 x 5",
+        ),
         ((2, 3, 4, 4), {"window_size": 2, "dilation": 0}, RuntimeError, "dilation must be at least 1"),
         ((2, 3, 4, 4), {"window_size": 3, "dilation": 3}, RuntimeError, "7 x 7, larger than .* 4 x 4"),
         (
@@ -164,3 +179,20 @@ def test_wrong_arguments_are_named(
 ) -> None:
     with pytest.raises(error, match=message):
         max_pool2d(torch.zeros(shape), **arguments)
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.complex64])
+def test_what_has_no_order_has_no_maximum(dtype: torch.dtype) -> None:
+    for stride in (1, 2):
+        with pytest.raises(RuntimeError, match=f"max_pool2d is not defined for {dtype}"):
+            max_pool2d(torch.ones(1, 4, 4, dtype=dtype), 2, stride)
+
+
+@pytest.mark.parametrize("ties", ["all", "first"])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_output_may_be_written_to(stride: int, ties: Any) -> None:
+    """A window of one element has its maximum in x, but z is no view of it."""
+    x = torch.ones(1, 2, 4, 4)
+    z = max_pool2d(x, 1, stride, ties=ties)
+    z.zero_()
+    assert torch.equal(x, torch.ones(1, 2, 4, 4))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 
 import pytest
 import torch
@@ -150,6 +151,75 @@ def test_the_arrangements_tested_are_those_chosen(monkeypatch: pytest.MonkeyPatc
         chosen.clear()
         test_every_arrangement_is_the_formula(*setting.values, torch.channels_last)
         assert chosen == expected[str(setting.id)], setting.id
+
+
+@pytest.mark.parametrize(
+    ("channels", "filters", "size", "repays"),
+    [
+        (256, 256, (8, 16), True),  # 2²³ products for each element of the window
+        (256, 256, (8, 15), False),
+        (255, 512, (16, 16), False),
+        (512, 255, (16, 16), False),
+    ],
+)
+def test_what_repays_the_transforms(
+    channels: int, filters: int, size: tuple[int, int], repays: bool
+) -> None:
+    x = torch.empty(2, channels, *size)
+    assert not conv.repays_transforms(x, filters)  # in contiguous memory none does
+    x = x.contiguous(memory_format=torch.channels_last)
+    assert conv.repays_transforms(x, filters) == repays
+
+
+@pytest.mark.parametrize(
+    ("channels", "filters", "size", "repays"),
+    [(64, 64, (3, 3), True), (63, 64, (9, 9), False), (64, 63, (9, 9), False), (64, 64, (9, 2), False)],
+)
+def test_what_repays_the_transforms_of_the_gradient(
+    channels: int, filters: int, size: tuple[int, int], repays: bool
+) -> None:
+    x, grad_z = torch.empty(2, channels, *size), torch.empty(2, filters, *size)
+    assert conv.repays_transforms_of_gradient(x, grad_z) == repays
+
+
+@torch.no_grad()
+def test_what_the_other_arrangements_are_for() -> None:
+    x = torch.empty(1, 2, 40, 40)
+    assert conv.suits_patches(x, torch.empty(1, 2, 16, 16), 1)
+    assert not conv.suits_patches(x, torch.empty(1, 2, 15, 17), 1)
+    assert not conv.suits_patches(x, torch.empty(1, 2, 16, 16), 2)
+    assert conv.stand_apart((3, 2), (3, 4), (1, 3))
+    assert not conv.stand_apart((3, 2), (2, 4), (1, 3))
+    assert not conv.stand_apart((3, 2), (3, 3), (1, 3))
+
+
+@pytest.mark.parametrize(
+    ("size", "m", "tiles"),
+    [((2, 9), 2, (1, 5)), ((3, 3), 4, (1, 1)), ((4, 5), 4, (1, 2)), ((9, 8), 4, (3, 2))],
+)
+def test_how_an_image_is_cut_into_tiles(
+    size: tuple[int, int], m: int, tiles: tuple[int, int]
+) -> None:
+    cut = winograd.Tiling(torch.empty(300, 1, *size), (1, 1))
+    assert (cut.height, cut.width) == size
+    assert (cut.m, cut.rows, cut.columns) == (m, *tiles)
+    assert max(len(range(300)[group]) for group in cut.groups()) == winograd.TILES // prod(tiles)
+
+
+@pytest.mark.parametrize("m", [2, 4])
+def test_the_transforms_are_those_of_the_points(m: int) -> None:
+    """Aᵀ ((B d) ⊙ (G g)) is the tile's convolution for any points; for these rounding is amplified least."""
+    A, B, G = winograd.transforms(m, torch.float64)
+    assert winograd.transforms(m, torch.float64)[0] is A  # made once
+    n = m + 2
+    assert (A.shape, B.shape, G.shape) == ((n * n, m * m), (n * n, n * n), (n * n, 9))
+    tile, window = torch.randn(n, n, dtype=torch.float64), torch.randn(3, 3, dtype=torch.float64)
+    ours = A.T @ ((B @ tile.flatten()) * (G @ window.flatten()))
+    exact = F.conv2d(tile[None, None], window[None, None]).flatten()
+    torch.testing.assert_close(ours, exact, rtol=0, atol=1e-12)
+    # by at most so much; 0, ±1, ±2, ∞ would have 2304 in place of 620
+    largest = (A.abs().T @ (B.abs().sum(1) * G.abs().sum(1))).max()
+    assert largest < {2: 65, 4: 640}[m]
 
 
 @pytest.mark.parametrize("place", ["x", "w", "z̄"])
