@@ -11,6 +11,7 @@ from ansnet.functional.arguments import (
     at_least_float32,
     autocast_applies,
     cast_for_autocast,
+    smallest_int,
 )
 
 
@@ -74,3 +75,8 @@ def test_half_precision_is_computed_in_float32_and_nothing_is_copied_in_vain() -
     for dtype in (torch.float16, torch.bfloat16):
         assert at_least_float32(torch.zeros(2, dtype=dtype)).dtype == torch.float32
     assert as_dtype(torch.zeros(2), torch.float64).dtype == torch.float64
+
+
+def test_the_narrowest_integer_that_holds_a_number() -> None:
+    assert [smallest_int(largest) for largest in (1, 255)] == [torch.uint8, torch.uint8]
+    assert smallest_int(256) == torch.int32

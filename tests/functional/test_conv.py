@@ -199,6 +199,14 @@ def test_what_nobody_asked_for_is_neither_kept_nor_computed(wanted: tuple[bool, 
     assert (x.grad is not None, w.grad is not None) == wanted
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+def test_the_bias_alone_may_be_asked_for(groups: int) -> None:
+    x, w, b = random(2, 4, 5, 5).detach(), random(4, 4 // groups, 3, 3).detach(), random(4)
+    conv2d(x, w, b, groups=groups).sum().backward()
+    assert b.grad is not None
+    assert b.grad.tolist() == [18, 18, 18, 18]
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_under_autocast_dtypes_are_pytorchs(dtype: torch.dtype) -> None:
     tensors = [random(2, 3, 5, 5, dtype=torch.float32), random(4, 3, 3, 3, dtype=torch.float32)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 
 import pytest
 import torch
@@ -157,3 +158,22 @@ def test_bad_arguments_are_refused_as_by_the_operations() -> None:
         batch_norm_relu2d(x, torch.ones(2), training=True)
     with pytest.raises(RuntimeError, match="running_mean and running_var when not training"):
         batch_norm_relu2d(x)
+
+
+@pytest.mark.parametrize("memory_format", FORMATS)
+@pytest.mark.parametrize("window", [None, 2])
+@pytest.mark.parametrize("wanted", list(product([False, True], repeat=3))[1:], ids=str)
+def test_the_gradients_that_are_asked_for(
+    wanted: tuple[bool, bool, bool], window: int | None, memory_format: torch.memory_format
+) -> None:
+    x = distinct(3, 2, 4, 5).detach().contiguous(memory_format=memory_format)
+    inputs = x, *(tensor.detach() for tensor in parameters(2))
+    for tensor, needed in zip(inputs, wanted, strict=True):
+        tensor.requires_grad_(needed)
+    asked = [tensor for tensor in inputs if tensor.requires_grad]
+    ours, theirs = (f(window)(*inputs, training=True) for f in (fused, plain))
+    grad_z = torch.randn_like(ours)
+    for one, other in zip(grad(ours, asked, grad_z), grad(theirs, asked, grad_z), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-11)
+    fused(window)(*inputs, training=True).sum().backward()
+    assert tuple(tensor.grad is not None for tensor in inputs) == wanted

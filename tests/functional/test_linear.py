@@ -43,6 +43,13 @@ def test_what_nobody_asked_for_is_neither_kept_nor_computed(wanted: tuple[bool, 
     assert (x.grad is not None, w.grad is not None) == wanted
 
 
+def test_the_bias_alone_may_be_asked_for() -> None:
+    x, w, b = random(3, 5).detach(), random(4, 5).detach(), random(4)
+    linear(x, w, b).sum().backward()
+    assert b.grad is not None
+    assert b.grad.tolist() == [3, 3, 3, 3]
+
+
 def test_under_autocast_dtypes_are_pytorchs() -> None:
     tensors = [random(shape, 5, dtype=torch.float32) for shape in (3, 4)]
     results = []
@@ -61,6 +68,7 @@ def test_under_autocast_dtypes_are_pytorchs() -> None:
         (((3, 5), (4, 6)), r"\(3, 5\) and \(4, 6\)"),
         (((), (4, 6)), r"got \(\)"),
         (((3, 5), (5,)), r"and \(5,\)"),
+        (((3, 5), (4, 5, 5)), r"and \(4, 5, 5\)"),
         (((3, 5), (4, 5), (3,)), r"4 outputs need a bias of shape \(4,\), got \(3,\)"),
     ],
 )

@@ -92,6 +92,8 @@ def test_memory_layouts() -> None:
             "expects probabilities, .* got torch.int64",
         ),
         ((2, 3), [0, 1], 1.5, RuntimeError, "between 0 and 1, got 1.5"),
+        ((), 0, 0.0, ValueError, r"got \(\) and \(\)"),
+        ((2, 3, 4), [[0, 1, 2], [0, 1, 2]], 0.0, ValueError, r"got \(2, 3, 4\) and \(2, 3\)"),
     ],
 )
 def test_wrong_arguments_are_named(
@@ -228,3 +230,10 @@ def test_classes_in_a_byte() -> None:
 def test_label_smoothing_is_a_share(label_smoothing: float) -> None:
     with pytest.raises(RuntimeError, match=f"between 0 and 1, got {label_smoothing}"):
         cross_entropy(torch.zeros(2, 3), torch.tensor([0, 2]), label_smoothing=label_smoothing)
+
+
+def test_integers_are_refused_but_for_the_classes() -> None:
+    with pytest.raises(RuntimeError, match=r"not defined for torch\.int64"):
+        cross_entropy(torch.zeros(2, 3, dtype=torch.int64), torch.tensor([0, 2]))
+    with pytest.raises(RuntimeError, match=r"class indices .* got torch\.int32 of shape \(2,\)"):
+        cross_entropy(torch.zeros(2, 3), torch.tensor([0, 2], dtype=torch.int32))

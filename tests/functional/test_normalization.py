@@ -59,10 +59,11 @@ def test_gradients(shape: tuple[int, ...], training: bool) -> None:
 def test_running_averages_are_pytorchs(shape: tuple[int, ...], momentum: float) -> None:
     ours, theirs = running_averages(shape), None
     theirs = tuple(average.clone() for average in ours)
-    x = torch.randn(shape, dtype=torch.float64)
+    x = random(*shape)
     function_for(shape)(x, None, None, *ours, training=True, momentum=momentum)
     F.batch_norm(x, *theirs, training=True, momentum=momentum)
     for one, other in zip(ours, theirs, strict=True):
+        assert not one.requires_grad
         torch.testing.assert_close(one, other, atol=TOLERANCE, rtol=TOLERANCE)
 
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ansnet.functional import max_pool2d
-from ansnet.functional.overlapping_pooling import Windows, number_of_windows, output_size
+from ansnet.functional.overlapping_pooling import Windows, margins, number_of_windows, output_size
 from ansnet.testing.operations import distinct
 from tests.functional.comparison import assert_differentiable, assert_equal
 
@@ -192,3 +192,10 @@ def test_transformations_are_those_of_pytorchs(settings: Any, ties: Any) -> None
         each = torch.vmap(lambda x, t, function=function: torch.func.jvp(function, (x,), (t,)))
         results.append((*each(x, tangent), torch.vmap(gradient)(x)))
     torch.testing.assert_close(*results, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+def test_the_margins_are_what_the_windows_reach() -> None:
+    """Left, right, above, below."""
+    assert margins((5, 4), Windows((3, 3), (2, 2), (1, 1), (1, 1), False)) == [1, 0, 1, 1]
+    assert margins((5, 8), Windows((2, 3), (3, 2), (0, 1), (1, 2), False)) == [1, 0, 0, 0]
+    assert margins((4, 7), Windows((2, 2), (3, 2), (1, 0), (2, 1), True)) == [0, 1, 1, 1]

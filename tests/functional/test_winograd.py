@@ -197,9 +197,7 @@ def test_what_the_other_arrangements_are_for() -> None:
     ("size", "m", "tiles"),
     [((2, 9), 2, (1, 5)), ((3, 3), 4, (1, 1)), ((4, 5), 4, (1, 2)), ((9, 8), 4, (3, 2))],
 )
-def test_how_an_image_is_cut_into_tiles(
-    size: tuple[int, int], m: int, tiles: tuple[int, int]
-) -> None:
+def test_how_an_image_is_cut_into_tiles(size: tuple[int, int], m: int, tiles: tuple[int, int]) -> None:
     cut = winograd.Tiling(torch.empty(300, 1, *size), (1, 1))
     assert (cut.height, cut.width) == size
     assert (cut.m, cut.rows, cut.columns) == (m, *tiles)
