@@ -1,4 +1,4 @@
-"""`ansnet.functional.left_out`: what asks for nothing passes, and all else is refused with its reason."""
+"""`ansnet.functional.left_out`: what asks for nothing passes, all else is refused with its reason."""
 
 from __future__ import annotations
 

@@ -206,7 +206,7 @@ def test_how_an_image_is_cut_into_tiles(size: tuple[int, int], m: int, tiles: tu
 
 @pytest.mark.parametrize("m", [2, 4])
 def test_the_transforms_are_those_of_the_points(m: int) -> None:
-    """Aᵀ ((B d) ⊙ (G g)) is the tile's convolution for any points; for these rounding is amplified least."""
+    """Aᵀ ((B d) ⊙ (G g)) is the tile's convolution; rounding is amplified least by these points."""
     A, B, G = winograd.transforms(m, torch.float64)
     assert winograd.transforms(m, torch.float64)[0] is A  # made once
     n = m + 2
