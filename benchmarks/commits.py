@@ -4,8 +4,9 @@
     python benchmarks/commits.py HEAD~3 --models vgg7bn --rounds 20
 
 Each is a process of its own, which takes a step when it is told to, while the other waits; the step is
-that of `training_step.py`. Printed is the speed of this checkout divided by the commit's, the median
-and quartiles over the rounds: above 1 where the change made it faster.
+that of `training_step.py`. Printed, and added to ``results/checks/commits.csv``, is the speed of this
+checkout divided by the commit's, the median and quartiles over the rounds: above 1 where the change
+made it faster.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,8 +26,30 @@ import torch
 from ansnet.models import create_model, list_models
 from ansnet.modules import SoftmaxCrossEntropy
 from measure import Call, alternate, make_parser, prepare, quartiles
-from results import conditions
+from results import MILLISECOND, Conditions, append, conditions
 from training_step import make_contender
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row(Conditions):
+    """A line of the CSV: a network's step at two commits.
+
+    Attributes:
+        name: of the model.
+        speed: the time at the other commit divided by that at this one.
+    """
+
+    name: str
+    commit: str
+    against: str
+    batch_size: int
+    median_ms: float
+    against_ms: float
+    speed: float
+    speed_lower: float
+    speed_upper: float
+    rounds: int
+
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVE = "--serve"
@@ -43,6 +68,7 @@ def main() -> None:
     where = conditions(torch.device("cpu"))
     machine = f"{where['device']}, {where['cpu_capability']}, {where['threads']} threads"
     print(f"{machine}, torch {where['torch']}")
+    rows = []
     for model in options.models:
         arguments = [*sys.argv[1:], "--models", model, SERVE]
         with ExitStack() as stack:
@@ -51,9 +77,31 @@ def main() -> None:
             here, there = alternate(calls, options.rounds, device)
         ratios = [theirs / ours for ours, theirs in zip(here, there, strict=True)]
         lower, median, upper = quartiles(ratios)
-        ours, theirs = (f"{quartiles(seconds).median * 1e3:.1f} ms" for seconds in (here, there))
-        speed = f"speed × {median:.3f} ({lower:.3f} to {upper:.3f})"
-        print(f"{model}: {ours} for {theirs} at {options.commit}, {speed}", flush=True)
+        row = Row(
+            name=model,
+            commit=named("HEAD"),
+            against=named(options.commit),
+            batch_size=options.batch_size,
+            median_ms=quartiles(here).median / MILLISECOND,
+            against_ms=quartiles(there).median / MILLISECOND,
+            speed=median,
+            speed_lower=lower,
+            speed_upper=upper,
+            rounds=options.rounds,
+            **where,
+        )
+        times = f"{row.median_ms:.1f} ms for {row.against_ms:.1f} ms at {row.against}"
+        print(f"{model}: {times}, speed × {median:.3f} ({lower:.3f} to {upper:.3f})", flush=True)
+        rows.append(row)
+    append(rows, options.results / "checks" / "commits.csv")
+
+
+def named(commit: str) -> str:
+    """A commit's short name; with + where files that git tracks are not as in it, if it is HEAD."""
+    run = partial(subprocess.run, cwd=ROOT, check=True, capture_output=True, text=True)
+    name = run(["git", "rev-parse", "--short", commit]).stdout.strip()
+    changed = commit == "HEAD" and run(["git", "status", "--porcelain", "-uno"]).stdout
+    return f"{name}+" if changed else name
 
 
 @contextmanager
@@ -70,28 +118,24 @@ def checkout(commit: str) -> Iterator[Path]:
 @contextmanager
 def server(root: Path, arguments: list[str]) -> Iterator[Call]:
     """A call that has a process with the ansnet under ``root`` take a step, and waits for it."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, __file__, *arguments],
         env={**os.environ, "PYTHONPATH": str(root)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    told, answers = process.stdin, process.stdout
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        told, answers = process.stdin, process.stdout
 
-    def step() -> None:
-        told.write("step\n")
-        told.flush()
-        if not answers.readline():
-            raise SystemExit(f"the process with {root} has ended")
+        def step() -> None:
+            told.write("step\n")
+            told.flush()
+            if not answers.readline():
+                raise SystemExit(f"the process with {root} has ended")
 
-    try:
         yield step
-    finally:
-        told.close()
-        process.wait()
 
 
 def serve(model: str, batch_size: int) -> None:

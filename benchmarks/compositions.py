@@ -147,7 +147,8 @@ def main() -> None:
     parser.add_argument("--backend", default="aot_eager", help="of torch.compile, default aot_eager")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the CSV")
     options = parser.parse_args()
-    file = options.results / "compositions.csv"
+    file = options.results / "checks" / "compositions.csv"
+    file.parent.mkdir(parents=True, exist_ok=True)
     known: list[dict[str, Any]] = []
     if file.exists():
         with file.open(encoding="utf-8", newline="") as stream:

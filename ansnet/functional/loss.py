@@ -91,13 +91,15 @@ class SoftmaxCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_z: Tensor) -> tuple[Tensor | None, ...]:
         x, target, w = ctx.saved_tensors
-        grad_x = of_rows(grad_z, ctx.reduction) * derivative(x, target, w, ctx.options)
-        return as_dtype(grad_x, x.dtype), None, None, None
+        dz, counts, share = derivative(x, target, w, ctx.options)
+        g = torch.where(counts[:, None], of_rows(grad_z, ctx.reduction) * share, 0)
+        return as_dtype(g * dz, x.dtype), None, None, None
 
     @staticmethod
     def jvp(ctx: Any, tangent_x: Tensor, *_: None) -> Tensor:
         x, target, w = ctx.saved_tensors
-        tangents = (tangent_x * derivative(x, target, w, ctx.options)).sum(1)
+        dz, counts, share = derivative(x, target, w, ctx.options)
+        tangents = (tangent_x * dz).sum(1) * torch.where(counts, share, 0)
         return as_dtype(reduced(tangents, ctx.reduction), x.dtype)
 
 
@@ -185,15 +187,17 @@ def total_weight(counts: Tensor, t: Tensor, w: Tensor | None, dtype: torch.dtype
     return torch.where(counts, at_least_float32(w).gather(0, t), 0).sum()
 
 
-def derivative(x: Tensor, target: Tensor, w: Tensor | None, options: Options) -> Tensor:
-    """The derivative of z by x, k · (Q · p − q), and of the mean that divided by W."""
+def derivative(
+    x: Tensor, target: Tensor, w: Tensor | None, options: Options
+) -> tuple[Tensor, Tensor, Tensor | float]:
+    """The derivative of z[n] by x, Q · p − q, whether row n counts, k, and its share in z, 1/W or 1."""
     ignore_index, reduction, s = options
     p, (counts, t) = softmax(x), counted(target, ignore_index)
     y = torch.zeros_like(p).scatter(1, t[:, None], 1 - s)
     q = weighted(y + s / x.shape[1] if s else y, w)
     dz = (p if w is None else q.sum(1, keepdim=True) * p) - q
-    share = 1 / total_weight(counts, t, w, p.dtype) if reduction == "mean" else 1
-    return dz * torch.where(counts, share, 0)[:, None]
+    share = 1 / total_weight(counts, t, w, p.dtype) if reduction == "mean" else 1.0
+    return dz, counts, share
 
 
 def smoothed(target: Tensor, s: float) -> Tensor:

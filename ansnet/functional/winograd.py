@@ -30,14 +30,15 @@ tiles, in memory that is used again, everything stays in the cache.
 The sums are those of `ansnet.functional.conv` in exact arithmetic; rounding is another. With ε = 2⁻²⁴,
 and with |·| taken of each element, the error of each of a tile's m² results is, to first order, at most
 
-    (C + 24) · ε · |A|ᵀ (Σ_c (|B| |x_t[c]| |B|ᵀ) ⊙ (|G| |w[f,c]| |G|ᵀ)) |A|
+    (C + 64) · ε · |A|ᵀ (Σ_c (|B| |x_t[c]| |B|ᵀ) ⊙ (|G| |w[f,c]| |G|ᵀ)) |A|
 
-(C + 24 additions in a row round as often; for w̄ it is the number of tiles). So it is relative to the
-largest element of the tile, not to those that a result is made of: beside a spike in its tile, a small
-result has lost the digits that the spike's has. As a whole z and x̄ have, of random numbers, a relative
-error of 0.8 to 1.5e-6 in float32 for 64 to 512 channels, 1.2 to 2.3 times that of PyTorch's kernels for
-channels-last memory; 95 % of it is the rounding of the sums over c. The points 0, ±√½, ±√2 and ∞ leave
-half of the error of the customary 0, ±1, ±2, ∞. ``docs/accuracy.md`` has the measurements.
+for so many operations in a row are rounded: 26 in B d Bᵀ and Aᵀ(…)A each, matrices included, 10 in
+G g Gᵀ, C sums and products, b. (Of w̄ the sum is over tiles.) So it is relative to the largest element
+of the tile, not to those that a result is made of: beside a spike in its tile, a small result has lost
+the digits that the spike's has. As a whole z and x̄ have, of random numbers, a relative error of 0.8 to
+1.5e-6 in float32 for 64 to 512 channels, 1.2 to 2.3 times that of PyTorch's kernels for channels-last
+memory; with transforms in float64 95 % of it are left. The points 0, ±√½, ±√2 and ∞ leave half of the
+error of the customary 0, ±1, ±2, ∞. ``docs/accuracy.md`` has the measurements.
 
 With `plain_sums` the formulas are computed as they are written::
 
