@@ -196,3 +196,16 @@ def test_the_output_may_be_written_to(stride: int, ties: Any) -> None:
     z = max_pool2d(x, 1, stride, ties=ties)
     z.zero_()
     assert torch.equal(x, torch.ones(1, 2, 4, 4))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")  # forward mode's first use
+@pytest.mark.parametrize("ties", ["all", "first"])
+@pytest.mark.parametrize("window", [2, (1, 3), (3, 1)], ids=str)
+@pytest.mark.parametrize("shape", [(3, 7, 6), (2, 3, 7, 6)], ids=str)
+def test_tangents_of_images_with_and_without_a_batch(
+    shape: tuple[int, ...], window: Any, ties: Any
+) -> None:
+    x, tangent = distinct(*shape).detach(), torch.randn(*shape, dtype=torch.float64)
+    ours = torch.func.jvp(lambda x: max_pool2d(x, window, ties=ties), (x,), (tangent,))
+    theirs = torch.func.jvp(lambda x: F.max_pool2d(x, window), (x,), (tangent,))
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
