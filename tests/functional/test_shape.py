@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 from ansnet import modules
 from ansnet.functional import flatten, reshape
@@ -106,3 +107,14 @@ def test_a_count_that_does_not_fit_is_an_error(new_shape: tuple[int, ...]) -> No
 def test_a_size_that_is_no_int_is_an_error() -> None:
     with pytest.raises(TypeError):
         reshape(torch.zeros(2, 3), 1.5)  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")  # forward mode's first use
+def test_what_has_a_tangent_is_copied_too() -> None:
+    x, tangent = torch.randn(2, 3), torch.randn(2, 3)
+    before = x.clone()
+    with forward_ad.dual_level():
+        z = reshape(forward_ad.make_dual(x, tangent), 6)
+        z.mul_(2)
+        assert torch.equal(forward_ad.unpack_dual(z).tangent, 2 * tangent.reshape(6))
+    assert torch.equal(x, before)
