@@ -49,7 +49,7 @@ class Reshape(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, tangent_x: Tensor, _: None) -> Tensor:
-        return tangent_x.reshape(ctx.z_shape)
+        return tangent_x.reshape(ctx.z_shape).clone()  # as z: what is written to it shall not reach x
 
 
 apply_reshape = compilable(Reshape)

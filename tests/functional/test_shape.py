@@ -110,11 +110,17 @@ def test_a_size_that_is_no_int_is_an_error() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script")  # forward mode's first use
-def test_what_has_a_tangent_is_copied_too() -> None:
+def test_what_has_a_tangent_may_be_written_to() -> None:
     x, tangent = torch.randn(2, 3), torch.randn(2, 3)
-    before = x.clone()
+    before = x.clone(), tangent.clone()
+
+    def function(x: Tensor) -> Tensor:
+        return reshape(x, 6).mul_(2) + x.reshape(6)
+
     with forward_ad.dual_level():
-        z = reshape(forward_ad.make_dual(x, tangent), 6)
-        z.mul_(2)
-        assert torch.equal(forward_ad.unpack_dual(z).tangent, 2 * tangent.reshape(6))
-    assert torch.equal(x, before)
+        z, tangent_z = forward_ad.unpack_dual(function(forward_ad.make_dual(x, tangent)))
+    for result in ((z, tangent_z), torch.func.jvp(function, (x,), (tangent,))):
+        assert torch.equal(result[0], 3 * before[0].reshape(6))
+        assert torch.equal(result[1], 3 * before[1].reshape(6))
+    assert torch.equal(x, before[0])  # and not x, nor its tangent
+    assert torch.equal(tangent, before[1])
