@@ -331,3 +331,12 @@ def test_second_derivatives_of_no_images(index: int, groups: int) -> None:
         second.append(torch.autograd.grad(first.sum(), of, allow_unused=True, materialize_grads=True))
     for ours, theirs in zip(*second, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("images_at_once", [1, 2, 5, 9])
+def test_patches_of_a_few_images_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, images_at_once: int
+) -> None:
+    x, w = random(5, 2, 18, 18), random(3, 2, 3, 3)
+    monkeypatch.setattr(conv, "PATCH_ELEMENTS", images_at_once * 2 * 9 * 16 * 16)
+    assert_equal(conv2d, F.conv2d, [x, w], TOLERANCE)
