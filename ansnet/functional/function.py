@@ -24,13 +24,14 @@ from torch.autograd import forward_ad
 def compilable(function: type[torch.autograd.Function]) -> Callable[..., Any]:
     """``function.apply``, for `torch.compile` too.
 
-    What is compiled meets a Function in two ways, and PyTorch's tracer is right in neither (2.11 to
-    2.15). It refuses a Function that states a ``jvp``, although it compiles reverse mode: so it is
+    What is compiled meets a Function in two ways, and PyTorch's tracer (2.11 to 2.15) is right in
+    neither. It refuses a Function that states a ``jvp``, although it compiles reverse mode: so it is
     given a twin without one. A tensor in two places it refuses too, or drops the gradient of one of
     them (2.11): so the second is another view. And under a transformation of `torch.func` inside of
     what is compiled it forgets the stated derivatives, in silence, and differentiates the forward's own
-    expression (PyTorch's issues 192985 and 193279). There the call is opaque to the tracer: it stands
-    in the graph as one node, and the rules are followed when the graph is differentiated.
+    expression (PyTorch's issues 192985 and 193279; on 2.15 where transformations are nested). There the
+    call is opaque to the tracer: it stands in the graph as one node, and the rules are followed when
+    the graph is differentiated.
 
     Inside of what is compiled, call the operation, `ansnet.functional.relu`, not ``ReLU.apply``.
     """
