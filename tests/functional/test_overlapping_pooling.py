@@ -25,6 +25,10 @@ SETTINGS: list[dict[str, Any]] = [
     {"window_size": 2, "padding": 1, "dilation": 2, "ceil_mode": True},
     {"window_size": 1, "stride": 2},
     {"window_size": (2, 3), "stride": ()},
+    # which reach over one side only, of some of the images: the left, the upper, the right
+    {"window_size": (1, 3), "stride": (1, 2), "padding": (0, 1)},
+    {"window_size": (3, 1), "stride": (3, 1), "padding": (1, 0)},
+    {"window_size": (1, 2), "ceil_mode": True},
 ]
 TOLERANCE = 1e-12  # where an element is the maximum of several windows, their gradients are summed
 
