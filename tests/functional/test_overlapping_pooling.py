@@ -11,7 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ansnet.functional import max_pool2d
-from ansnet.functional.overlapping_pooling import Windows, margins, number_of_windows, output_size
+from ansnet.functional.overlapping_pooling import (
+    Windows,
+    first_in_image,
+    margins,
+    number_of_windows,
+    output_size,
+)
 from ansnet.testing.operations import distinct
 from tests.functional.comparison import assert_differentiable, assert_equal
 
@@ -203,3 +209,12 @@ def test_the_margins_are_what_the_windows_reach() -> None:
     assert margins((5, 4), Windows((3, 3), (2, 2), (1, 1), (1, 1), False)) == [1, 0, 1, 1]
     assert margins((5, 8), Windows((2, 3), (3, 2), (0, 1), (1, 2), False)) == [1, 0, 0, 0]
     assert margins((4, 7), Windows((2, 2), (3, 2), (1, 0), (2, 1), True)) == [0, 1, 1, 1]
+
+
+def test_the_first_place_in_the_image() -> None:
+    """It is 4 of 3 × 3 where a row and a column are padding; and K² where all of the window is."""
+    around = Windows((3, 3), (2, 2), (1, 1), (1, 1), False)
+    assert first_in_image(torch.zeros(1, 4, 4), around).tolist() == [[4, 3], [1, 0]]
+    beside = Windows((2, 2), (2, 2), (1, 1), (3, 3), False)
+    assert first_in_image(torch.zeros(1, 2, 2), beside).tolist() == [[4]]
+    assert first_in_image(torch.zeros(1, 2, 3), beside).tolist() == [[4]]
