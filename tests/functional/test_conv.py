@@ -320,3 +320,18 @@ def test_second_derivatives_of_no_images(index: int, groups: int) -> None:
         second.append(torch.autograd.grad(first.sum(), of, allow_unused=True, materialize_grads=True))
     for ours, theirs in zip(*second, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(
+    ("channels", "image", "options"),
+    [(4, 5, {}), (3, 16, {"padding": 1}), (64, 12, {"padding": 1}), (4, 9, {"stride": 3})],
+    ids=["formula", "patches", "Winograd", "rows"],
+)
+def test_the_weight_gradient_lies_in_memory_as_the_weight_does(
+    channels: int, image: int, options: dict[str, Any], memory_format: torch.memory_format
+) -> None:
+    x = torch.randn(2, channels, image, image)
+    w = torch.randn(64, channels, 3, 3).contiguous(memory_format=memory_format).requires_grad_()
+    (grad_w,) = torch.autograd.grad(conv2d(x, w, **options).sum(), w)
+    assert grad_w.is_contiguous(memory_format=memory_format)

@@ -215,3 +215,27 @@ def test_classes_in_a_byte() -> None:
 def test_label_smoothing_is_a_share(label_smoothing: float) -> None:
     with pytest.raises(RuntimeError, match=f"between 0 and 1, got {label_smoothing}"):
         cross_entropy(torch.zeros(2, 3), torch.tensor([0, 2]), label_smoothing=label_smoothing)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # as forward mode loads
+def test_the_tangent_of_a_row_that_does_not_count() -> None:
+    x, t = torch.tensor([[torch.inf, 0.0], [1.0, 2.0]]), torch.tensor([-100, 1])
+    results = [
+        torch.func.jvp(lambda x, f=f: f(x, t), (x,), (torch.ones(2, 2),))
+        for f in (cross_entropy, F.cross_entropy)
+    ]
+    torch.testing.assert_close(*results)
+
+
+def test_a_wrong_class_in_a_batch() -> None:
+    with pytest.raises(RuntimeError, match="out of bounds"):
+        torch.vmap(cross_entropy)(torch.randn(2, 2, 3), torch.tensor([[0, 5], [1, 1]]))
+
+
+@pytest.mark.parametrize("reduction", ["sum", "none"])
+def test_probabilities_of_no_classes(reduction: Any) -> None:
+    x = torch.zeros(2, 0)
+    ours, theirs = (
+        f(x, x, reduction=reduction, label_smoothing=0.1) for f in (cross_entropy, F.cross_entropy)
+    )
+    assert torch.equal(ours, theirs)

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from ansnet.functional import batch_norm1d, batch_norm2d, kernel
 from ansnet.functional.normalization import BatchNorm1d
@@ -246,3 +247,13 @@ def test_float64_has_its_own_precision() -> None:
     x[0] = -1e8
     z = batch_norm1d(x, training=True)
     torch.testing.assert_close(z, F.batch_norm(x, None, None, training=True), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # as forward mode loads
+def test_running_averages_keep_no_tangent() -> None:
+    mean, variance = torch.zeros(3), torch.ones(3)
+    with forward_ad.dual_level():
+        x = forward_ad.make_dual(torch.randn(4, 3), torch.randn(4, 3))
+        batch_norm1d(x, None, None, mean, variance, training=True)
+        assert forward_ad.unpack_dual(mean).tangent is None
+        assert forward_ad.unpack_dual(variance).tangent is None
