@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -29,15 +29,23 @@ def as_pair(name: str, value: object, minimum: int) -> tuple[int, int]:
         TypeError: ``value`` is neither an int nor a sequence of ints.
         RuntimeError: there are not two of them, or one is below ``minimum``.
     """
-    numbers = tuple(value) if isinstance(value, (tuple, list)) else (value,)
-    numbers = numbers * 2 if len(numbers) == 1 else numbers
-    if not all(isinstance(number, int) and not isinstance(number, bool) for number in numbers):
+    given = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    numbers = tuple(as_int(number) for number in (given * 2 if len(given) == 1 else given))
+    if None in numbers:
         raise TypeError(f"{name} must be an int or a pair of ints (height, width), got {value!r}")
     if len(numbers) != 2:
         raise RuntimeError(f"{name} must be an int or a pair of ints (height, width), got {value!r}")
     if min(numbers) < minimum:
         raise RuntimeError(f"{name} must be at least {minimum}, got {value!r}")
     return numbers
+
+
+def as_int(value: Any) -> Any:
+    """An int, a size that a tracer has for one, or NumPy's as an int; None for anything else."""
+    if isinstance(value, (int, torch.SymInt)):
+        return None if isinstance(value, bool) else value
+    counts = hasattr(value, "__index__") and not isinstance(value, Tensor)
+    return int(value) if counts else None
 
 
 def cast_for_autocast(tensor: OptionalTensor) -> OptionalTensor:
@@ -82,3 +90,8 @@ def smallest_int(largest: int) -> torch.dtype:
 def is_channels_last(x: Tensor) -> bool:
     """Whether x is to be answered in `torch.channels_last`; under `torch.vmap` none can tell."""
     return only_numbers(x) and x.is_contiguous(memory_format=torch.channels_last)
+
+
+def in_memory_format(x: Tensor, channels_last: bool) -> Tensor:
+    """X in `torch.channels_last`, or in contiguous memory."""
+    return x.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)

@@ -64,7 +64,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ansnet.functional import winograd
-from ansnet.functional.arguments import Size2, as_pair, cast_for_autocast
+from ansnet.functional.arguments import (
+    Size2,
+    as_pair,
+    cast_for_autocast,
+    in_memory_format,
+    is_channels_last,
+)
 from ansnet.functional.function import compilable, only_numbers, where_needed
 from ansnet.functional.kernel import kernel
 
@@ -85,6 +91,7 @@ class Conv2d(torch.autograd.Function):
         x: Tensor, w: Tensor, b: Tensor | None, stride: Pair, padding: Pair, dilation: Pair, groups: int
     ) -> Tensor:
         suits = suits_winograd(x, w, w.shape[2:], stride, dilation, groups)
+        suits = suits and (b is None or b.dtype == x.dtype)  # or else PyTorch's error
         if suits and repays_transforms(x, len(w)) and winograd.allowed():
             z = winograd.convolve(x, w, b, padding)
             if is_finite(z):
@@ -96,7 +103,7 @@ class Conv2d(torch.autograd.Function):
         x, w, _, ctx.stride, ctx.padding, ctx.dilation, ctx.groups = inputs
         needs_grad_x, needs_grad_w, *_ = ctx.needs_input_grad
         ctx.image_size, ctx.window_size = x.shape[2:], w.shape[2:]
-        ctx.plain = not winograd.allowed()
+        ctx.plain, ctx.channels_last = not winograd.allowed(), is_channels_last(w)
         ctx.save_for_backward(where_needed(needs_grad_w, x), where_needed(needs_grad_x, w))
         ctx.save_for_forward(x, w)
 
@@ -110,6 +117,7 @@ class Conv2d(torch.autograd.Function):
             grad_w = weight_gradient(
                 x.conj(), grad_z, ctx.window_size, *hyperparameters, plain=ctx.plain
             )
+            grad_w = in_memory_format(grad_w, ctx.channels_last)
         if ctx.needs_input_grad[2]:
             grad_b = bias_gradient(grad_z)
         if ctx.needs_input_grad[0]:
@@ -270,7 +278,7 @@ def suits_winograd(
 ) -> bool:
     """Whether `ansnet.functional.winograd` has this convolution, and only numbers are asked for."""
     plain = tuple(window_size) == (3, 3) and stride == dilation == (1, 1) and groups == 1
-    precise = x.dtype in (torch.float32, torch.float64)
+    precise = x.dtype == w.dtype and x.dtype in (torch.float32, torch.float64)
     return plain and precise and x.device.type == "cpu" and only_numbers(x, w)
 
 

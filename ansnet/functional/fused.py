@@ -23,6 +23,7 @@ Source: Rota Bulò et al., *In-place activated BatchNorm* (2018), for the idea o
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ from torch import Tensor
 from ansnet.functional.activation import relu, where_positive
 from ansnet.functional.arguments import Size2, is_channels_last
 from ansnet.functional.function import first_derivative_only
-from ansnet.functional.kernel import kernel
+from ansnet.functional.kernel import if_short, kernel
 from ansnet.functional.normalization import (
     BatchNorm1d,
     affine,
@@ -64,7 +65,8 @@ class BatchNormReLU2d(torch.autograd.Function):
     def forward(
         x: Tensor, gamma: Tensor | None, beta: Tensor | None, eps: float, window_size: Pair | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        return normalise_and_pool(x, gamma, beta, eps, window_size)
+        function = if_short(normalise_and_pool, prod(window_size or (1, 1)))
+        return function(x, gamma, beta, eps, window_size)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
@@ -101,7 +103,7 @@ def normalise_and_pool(
     y, mu, v = normalised_by_batch(channels_behind(x), gamma, beta, eps)
     if window_size is None:
         return channels_in_front(y).clamp(min=0), mu, v, None
-    z, place = first_maxima(channels_in_front(y), window_size, True)
+    z, place = if_short(first_maxima, prod(window_size))(channels_in_front(y), window_size, True)
     return z, mu, v, place
 
 

@@ -39,6 +39,7 @@ ONE_PASS: dict[str, str | int | bool | Callable[..., Any]] = {
     "realize_reads_threshold": 100,
     "realize_opcount_threshold": 1000,
 }
+MOST_TERMS = 16
 LEAST = 2**16  # elements of the largest tensor; below, a kernel would save less than its call costs
 
 
@@ -60,6 +61,15 @@ def kernel(formula: Formula) -> Formula:
         return formula(*arguments, **constants)
 
     return cast(Formula, evaluate)
+
+
+def if_short(formula: Formula, terms: int) -> Formula:
+    """The kernel, or the formula as it stands where code for so many terms would take long to compile.
+
+    A maximum over a window is a term for each place in it: of 8 × 8 places it is a quarter of a minute.
+    """
+    plain: Formula = getattr(formula, "__wrapped__", formula)
+    return formula if terms <= MOST_TERMS else plain
 
 
 def detached(argument: Any) -> Any:

@@ -48,10 +48,11 @@ from torch import Tensor
 
 from ansnet.functional.arguments import (
     as_dtype,
+    as_int,
     at_least_float32,
     autocast_applies,
 )
-from ansnet.functional.function import compilable
+from ansnet.functional.function import compilable, is_transformed
 from ansnet.functional.left_out import refuse, refuse_layouts
 
 Reduction = Literal["none", "mean", "sum"]
@@ -75,7 +76,7 @@ class SoftmaxCrossEntropy(torch.autograd.Function):
         if w is not None:
             z = z * at_least_float32(w).gather(0, t)
         if s:  # only then: 0 times the infinite log p of an impossible class is no number
-            z = (1 - s) * z - s / x.shape[1] * weighted(log_p, w).sum(1)
+            z = (1 - s) * z - spread(s, x) * weighted(log_p, w).sum(1)
         z = reduced(torch.where(counts, z, 0), reduction)
         if reduction == "mean":
             z = z / total_weight(counts, t, w, z.dtype)
@@ -99,7 +100,7 @@ class SoftmaxCrossEntropy(torch.autograd.Function):
     def jvp(ctx: Any, tangent_x: Tensor, *_: None) -> Tensor:
         x, target, w = ctx.saved_tensors
         dz, counts, share = derivative(x, target, w, ctx.options)
-        tangents = (tangent_x * dz).sum(1) * torch.where(counts, share, 0)
+        tangents = torch.where(counts, (tangent_x * dz).sum(1) * share, 0)
         return as_dtype(reduced(tangents, ctx.reduction), x.dtype)
 
 
@@ -194,7 +195,7 @@ def derivative(
     ignore_index, reduction, s = options
     p, (counts, t) = softmax(x), counted(target, ignore_index)
     y = torch.zeros_like(p).scatter(1, t[:, None], 1 - s)
-    q = weighted(y + s / x.shape[1] if s else y, w)
+    q = weighted(y + spread(s, x) if s else y, w)
     dz = (p if w is None else q.sum(1, keepdim=True) * p) - q
     share = 1 / total_weight(counts, t, w, p.dtype) if reduction == "mean" else 1.0
     return dz, counts, share
@@ -203,7 +204,12 @@ def derivative(
 def smoothed(target: Tensor, s: float) -> Tensor:
     """The shares y of the classes, from their probabilities."""
     y = at_least_float32(target)
-    return (1 - s) * y + s / y.shape[1] if s else y
+    return (1 - s) * y + spread(s, y) if s else y
+
+
+def spread(s: float, x: Tensor) -> float:
+    """The share of each class in the smoothing, s/C, where there are any."""
+    return s / max(1, x.shape[1])
 
 
 def weighted(y: Tensor, w: Tensor | None) -> Tensor:
@@ -320,6 +326,8 @@ def of_known_classes(x: Tensor, t: Tensor, w: Tensor | None, options: Options) -
     try:
         z: Tensor = apply_cross_entropy(x, t, w, options)
     except RuntimeError:
+        if is_transformed():  # the values of a batch cannot be looked at
+            raise
         num_classes, ignore_index = x.shape[1], options[0]
         outside = t[((t < 0) | (t >= num_classes)) & (t != ignore_index)]
         if len(outside) == 0:
@@ -339,7 +347,7 @@ def in_float32(x: Tensor) -> Tensor:
 def check_hyperparameters(ignore_index: int, reduction: str, label_smoothing: float) -> None:
     if reduction not in get_args(Reduction):
         raise ValueError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
-    if not isinstance(ignore_index, int):
+    if as_int(ignore_index) is None:
         raise TypeError(f"ignore_index must be an int, got {ignore_index!r}")
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0 and 1, got {label_smoothing}")

@@ -57,9 +57,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, rsqrt
+from torch.autograd import forward_ad
 
 from ansnet.functional.arguments import OptionalTensor, as_dtype, at_least_float32
-from ansnet.functional.function import compilable, where_needed
+from ansnet.functional.function import compilable, is_transformed, where_needed
 from ansnet.functional.kernel import kernel
 
 Gradients = tuple[Tensor | None, ...]
@@ -493,6 +494,7 @@ def checked_batch_norm(
 
 @torch.no_grad()
 def update(running: Tensor | None, batch: Tensor, momentum: float) -> None:
-    """Running ← (1 − m) · running + m · batch."""
+    """Running ← (1 − m) · running + m · batch; of its tangent, if it has one, nothing is kept."""
     if running is not None:
+        batch = batch if is_transformed() else forward_ad.unpack_dual(batch).primal
         running.copy_((1 - momentum) * at_least_float32(running) + momentum * batch)

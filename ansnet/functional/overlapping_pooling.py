@@ -48,7 +48,7 @@ from torch import Tensor
 
 from ansnet.functional.arguments import as_dtype, at_least_float32, is_channels_last, smallest_int
 from ansnet.functional.function import compilable
-from ansnet.functional.kernel import kernel
+from ansnet.functional.kernel import if_short, kernel
 
 Pair = tuple[int, int]
 
@@ -143,7 +143,7 @@ def is_maximum(x: Tensor, z: Tensor) -> Tensor:
 
 def maxima(x: Tensor, windows: Windows) -> Tensor:
     image, size = padded(x, windows), output_size(x.shape[-2:], windows)
-    z = maxima_of(image, windows, size)
+    z = if_short(maxima_of, number_of_places(windows))(image, windows, size)
     return z.clone() if number_of_places(windows) == 1 else z  # never a view of x
 
 
@@ -155,7 +155,8 @@ def maxima_of(image: Tensor, windows: Windows, size: Pair) -> Tensor:
 def first_maxima(x: Tensor, windows: Windows) -> tuple[Tensor, Tensor]:
     """The maxima z and their places p."""
     image, size = padded(x, windows), output_size(x.shape[-2:], windows)
-    return first_maxima_of(image, first_in_image(x, windows), windows, size)
+    function = if_short(first_maxima_of, number_of_places(windows))
+    return function(image, first_in_image(x, windows), windows, size)
 
 
 @kernel

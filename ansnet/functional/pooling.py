@@ -45,15 +45,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
+from math import prod
 from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ansnet.functional.arguments import Size2, as_pair, is_channels_last, smallest_int
+from ansnet.functional.arguments import (
+    Size2,
+    as_pair,
+    in_memory_format,
+    is_channels_last,
+    smallest_int,
+)
 from ansnet.functional.function import compilable
-from ansnet.functional.kernel import kernel
+from ansnet.functional.kernel import if_short, kernel
 from ansnet.functional.left_out import refuse, refuse_layouts
 from ansnet.functional.overlapping_pooling import (
     Windows,
@@ -77,7 +84,7 @@ class MaxPool2d(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, window_size: Pair) -> Tensor:
-        return maxima(x, window_size)
+        return if_short(maxima, prod(window_size))(x, window_size)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -107,7 +114,7 @@ class FirstMaxPool2d(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, window_size: Pair, rectified: bool) -> tuple[Tensor, Tensor]:
-        return first_maxima(x, window_size, rectified)
+        return if_short(first_maxima, prod(window_size))(x, window_size, rectified)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -192,7 +199,7 @@ def to_place(
         rows = [torch.stack(each[K_w * i : K_w * (i + 1)], -1) for i in range(K_h)]
         grad_windows = torch.stack(rows, -3)
     grad_x = image_of(grad_windows, image_size)
-    return grad_x.contiguous(memory_format=torch.channels_last) if channels_last else grad_x
+    return in_memory_format(grad_x, channels_last)
 
 
 def at_place(x: Tensor, place: Tensor, window_size: Pair) -> Tensor:

@@ -224,7 +224,7 @@ def transforms(m: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
 
 def square(rows: list[list[float]], dtype: torch.dtype) -> Tensor:
     """Kronecker's: the transform of rows and of columns at once."""
-    matrix = torch.tensor(rows, dtype=torch.float64)
+    matrix = torch.tensor(rows, dtype=torch.float64, device="cpu")  # whatever the default may be
     return torch.kron(matrix, matrix).to(dtype)
 
 

@@ -57,8 +57,9 @@ class Conv2d(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel_size, *settings)
 
     def reset_parameters(self) -> None:
-        bound = 1 / sqrt(prod(self.weight.shape[1:]))
-        nn.init.uniform_(self.weight, -bound, bound)
+        if self.weight.numel():
+            bound = 1 / sqrt(prod(self.weight.shape[1:]))
+            nn.init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 

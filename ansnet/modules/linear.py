@@ -35,8 +35,9 @@ class Linear(nn.Linear):
         super().__init__(in_features, out_features, bias, device, dtype)
 
     def reset_parameters(self) -> None:
-        bound = 1 / sqrt(self.in_features)
-        nn.init.uniform_(self.weight, -bound, bound)
+        if self.weight.numel():
+            bound = 1 / sqrt(self.in_features)
+            nn.init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 

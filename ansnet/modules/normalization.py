@@ -60,16 +60,18 @@ def apply_batch_norm(
 ) -> Tensor:
     """Normalise by the batch when training or without running averages, and keep those up."""
     momentum = layer.momentum
-    if layer.training and layer.num_batches_tracked is not None:
+    updates = layer.training and layer.track_running_stats
+    if updates and layer.num_batches_tracked is not None:
         layer.num_batches_tracked.add_(1)
         if momentum is None:  # the plain average of all batches so far
             momentum = 1 / int(layer.num_batches_tracked)
+    uses_running = updates or not layer.training
     return function(
         input,
         layer.weight,
         layer.bias,
-        layer.running_mean,
-        layer.running_var,
+        layer.running_mean if uses_running else None,
+        layer.running_var if uses_running else None,
         layer.training or layer.running_mean is None,
         momentum or 0.0,
         layer.eps,

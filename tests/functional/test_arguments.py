@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ansnet.functional import max_pool2d
 from ansnet.functional.arguments import (
     as_dtype,
     as_pair,
@@ -80,3 +81,29 @@ def test_half_precision_is_computed_in_float32_and_nothing_is_copied_in_vain() -
 def test_the_narrowest_integer_that_holds_a_number() -> None:
     assert [smallest_int(largest) for largest in (1, 255)] == [torch.uint8, torch.uint8]
     assert smallest_int(256) == torch.int32
+
+
+def test_integers_of_other_kinds_are_taken() -> None:
+    numpy = pytest.importorskip("numpy")
+    assert as_pair("stride", numpy.int64(2), 1) == (2, 2)
+    assert as_pair("stride", (numpy.int32(2), 3), 1) == (2, 3)
+    assert all(type(number) is int for number in as_pair("stride", numpy.int64(2), 1))
+    with pytest.raises(TypeError, match="got True"):
+        as_pair("stride", True, 1)
+    with pytest.raises(TypeError, match="stride must be"):
+        as_pair("stride", torch.tensor(2), 1)
+
+
+class Global(torch.nn.Module):
+    """Pools all of an image, of whatever size."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return max_pool2d(x, x.shape[-2:])
+
+
+@pytest.mark.filterwarnings("ignore")  # the exporter's own
+def test_sizes_that_a_tracer_has() -> None:
+    sizes = {"x": {2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}}
+    x = torch.randn(2, 3, 8, 8)
+    program = torch.export.export(Global(), (x,), dynamic_shapes=sizes, strict=False)
+    torch.testing.assert_close(program.module()(x), x.amax((2, 3), keepdim=True))

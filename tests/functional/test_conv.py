@@ -340,3 +340,18 @@ def test_patches_of_a_few_images_at_a_time(
     x, w = random(5, 2, 18, 18), random(3, 2, 3, 3)
     monkeypatch.setattr(conv, "PATCH_ELEMENTS", images_at_once * 2 * 9 * 16 * 16)
     assert_equal(conv2d, F.conv2d, [x, w], TOLERANCE)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(
+    ("channels", "image", "options"),
+    [(4, 5, {}), (3, 16, {"padding": 1}), (64, 12, {"padding": 1}), (4, 9, {"stride": 3})],
+    ids=["formula", "patches", "Winograd", "rows"],
+)
+def test_the_weight_gradient_lies_in_memory_as_the_weight_does(
+    channels: int, image: int, options: dict[str, Any], memory_format: torch.memory_format
+) -> None:
+    x = torch.randn(2, channels, image, image)
+    w = torch.randn(64, channels, 3, 3).contiguous(memory_format=memory_format).requires_grad_()
+    (grad_w,) = torch.autograd.grad(conv2d(x, w, **options).sum(), w)
+    assert grad_w.is_contiguous(memory_format=memory_format)

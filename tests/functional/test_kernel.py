@@ -154,3 +154,18 @@ def test_only_for_processors_and_cuda_is_code_generated(monkeypatch: pytest.Monk
     monkeypatch.setattr(kernel, "finds_compiler", lambda: True)
     for device, expected in (("cpu", True), ("meta", False), ("mps", False)):
         assert kernel.can_generate.__wrapped__(device) is expected
+
+
+def test_no_code_is_generated_for_windows_of_many_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(formula: Callable[..., Any]) -> Callable[..., Any]:
+        raise AssertionError(f"{formula.__name__} is compiled")
+
+    monkeypatch.setattr(kernel, "compiled", refuse)
+    x = torch.randn(2, 32, 40, 40)
+    with torch.no_grad():
+        for options in ({}, {"stride": 1, "padding": 2}):
+            z = max_pool2d(x, 5, **options, ties="first")
+            torch.testing.assert_close(z, F.max_pool2d(x, 5, **options))
+            torch.testing.assert_close(max_pool2d(x, 5, **options), z)
+    with pytest.raises(AssertionError, match="is compiled"):
+        max_pool2d(x, 4, ties="first")

@@ -237,3 +237,27 @@ def test_integers_are_refused_but_for_the_classes() -> None:
         cross_entropy(torch.zeros(2, 3, dtype=torch.int64), torch.tensor([0, 2]))
     with pytest.raises(RuntimeError, match=r"class indices .* got torch\.int32 of shape \(2,\)"):
         cross_entropy(torch.zeros(2, 3), torch.tensor([0, 2], dtype=torch.int32))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # as forward mode loads
+def test_the_tangent_of_a_row_that_does_not_count() -> None:
+    x, t = torch.tensor([[torch.inf, 0.0], [1.0, 2.0]]), torch.tensor([-100, 1])
+    results = [
+        torch.func.jvp(lambda x, f=f: f(x, t), (x,), (torch.ones(2, 2),))
+        for f in (cross_entropy, F.cross_entropy)
+    ]
+    torch.testing.assert_close(*results)
+
+
+def test_a_wrong_class_in_a_batch() -> None:
+    with pytest.raises(RuntimeError, match="out of bounds"):
+        torch.vmap(cross_entropy)(torch.randn(2, 2, 3), torch.tensor([[0, 5], [1, 1]]))
+
+
+@pytest.mark.parametrize("reduction", ["sum", "none"])
+def test_probabilities_of_no_classes(reduction: Any) -> None:
+    x = torch.zeros(2, 0)
+    ours, theirs = (
+        f(x, x, reduction=reduction, label_smoothing=0.1) for f in (cross_entropy, F.cross_entropy)
+    )
+    assert torch.equal(ours, theirs)

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from ansnet.functional import batch_norm1d, batch_norm2d, kernel
 from ansnet.functional.normalization import BatchNorm1d
@@ -300,3 +301,13 @@ def test_the_gradients_that_are_asked_for(
     assert (z.grad_fn.saved_tensors[0] is not None) == (training or wanted[1])
     z.sum().backward()
     assert tuple(tensor.grad is not None for tensor in tensors) == wanted
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # as forward mode loads
+def test_running_averages_keep_no_tangent() -> None:
+    mean, variance = torch.zeros(3), torch.ones(3)
+    with forward_ad.dual_level():
+        x = forward_ad.make_dual(torch.randn(4, 3), torch.randn(4, 3))
+        batch_norm1d(x, None, None, mean, variance, training=True)
+        assert forward_ad.unpack_dual(mean).tangent is None
+        assert forward_ad.unpack_dual(variance).tangent is None

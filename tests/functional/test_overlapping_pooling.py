@@ -218,3 +218,11 @@ def test_the_first_place_in_the_image() -> None:
     beside = Windows((2, 2), (2, 2), (1, 1), (3, 3), False)
     assert first_in_image(torch.zeros(1, 2, 2), beside).tolist() == [[4]]
     assert first_in_image(torch.zeros(1, 2, 3), beside).tolist() == [[4]]
+
+
+@pytest.mark.parametrize("ties", ["all", "first"])
+def test_the_output_may_be_written_to(ties: Any) -> None:
+    """A window of one element has its maximum in x, but z is no view of it."""
+    x = torch.ones(1, 2, 4, 4)
+    max_pool2d(x, 1, 2, ties=ties).zero_()
+    assert torch.equal(x, torch.ones(1, 2, 4, 4))

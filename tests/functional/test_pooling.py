@@ -189,12 +189,10 @@ def test_what_has_no_order_has_no_maximum(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("ties", ["all", "first"])
-@pytest.mark.parametrize("stride", [1, 2])
-def test_the_output_may_be_written_to(stride: int, ties: Any) -> None:
+def test_the_output_may_be_written_to(ties: Any) -> None:
     """A window of one element has its maximum in x, but z is no view of it."""
     x = torch.ones(1, 2, 4, 4)
-    z = max_pool2d(x, 1, stride, ties=ties)
-    z.zero_()
+    max_pool2d(x, 1, ties=ties).zero_()
     assert torch.equal(x, torch.ones(1, 2, 4, 4))
 
 

@@ -273,3 +273,19 @@ def test_derivatives_and_transformations_take_the_plain_arrangement() -> None:
     each = torch.vmap(torch.func.grad(loss), (None, 0))(w.detach(), x.detach())
     alone = torch.stack([torch.func.grad(loss)(w.detach(), image) for image in x.detach()])
     torch.testing.assert_close(each, alone, rtol=1e-9, atol=1e-9)
+
+
+def test_the_default_device_is_nothing_to_it() -> None:
+    winograd.transforms.cache_clear()
+    x = torch.randn(2, 256, 12, 12).contiguous(memory_format=torch.channels_last)
+    w = torch.randn(256, 256, 3, 3)
+    with torch.device("meta"):
+        z = conv2d(x, w, padding=1)
+    torch.testing.assert_close(z, F.conv2d(x, w, padding=1), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_bias_of_another_dtype_is_refused_as_by_pytorch(dtype: torch.dtype) -> None:
+    x = torch.randn(2, 256, 12, 12).contiguous(memory_format=torch.channels_last)
+    with pytest.raises(RuntimeError, match="should be the same"):
+        conv2d(x, torch.randn(256, 256, 3, 3), torch.zeros(256, dtype=dtype), padding=1)

@@ -201,3 +201,23 @@ def test_layers_are_copied_and_pickled(
     for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
         assert torch.equal(twin(x), layer(x))
         assert repr(twin) == repr(layer)
+
+
+def test_averages_rest_where_they_are_not_to_be_tracked() -> None:
+    layer = ours.BatchNorm2d(3)
+    layer.track_running_stats = False  # of a layer that has averages
+    twin = nn.BatchNorm2d(3)
+    twin.track_running_stats = False
+    for training in (True, False):
+        x = torch.randn(4, 3, 2, 2)
+        layer.train(training)
+        twin.train(training)
+        torch.testing.assert_close(layer(x), twin(x))
+        for one, other in zip(layer.buffers(), twin.buffers(), strict=True):
+            assert torch.equal(one, other)
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_layers_without_inputs() -> None:
+    assert ours.Linear(0, 4)(torch.zeros(2, 0)).shape == (2, 4)
+    assert ours.Conv2d(0, 4, 3).weight.shape == (4, 0, 3, 3)
