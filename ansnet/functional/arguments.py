@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from ansnet.functional.function import only_numbers
+from ansnet.functional.function import may_be_batched, only_numbers
 
 Size2 = int | Sequence[int]
 OptionalTensor = TypeVar("OptionalTensor", Tensor, Tensor | None)
@@ -93,5 +93,7 @@ def is_channels_last(x: Tensor) -> bool:
 
 
 def in_memory_format(x: Tensor, channels_last: bool) -> Tensor:
-    """X in `torch.channels_last`, or in contiguous memory."""
+    """X in `torch.channels_last`, or in contiguous memory; as it is if it is a batch."""
+    if not torch.compiler.is_compiling() and may_be_batched(x):
+        return x
     return x.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)

@@ -67,11 +67,20 @@ def only_numbers(*tensors: torch.Tensor) -> bool:
     """Whether the tensors' values are all that is asked for, so that memory may be written to.
 
     Not so where autograd records (second derivatives), under a transformation of `torch.func`, in a
-    compiler's trace, or for tensors of another kind, such as an export's.
+    compiler's trace, or for tensors of another kind, such as an export's or a batch of gradients.
     """
     if torch.is_grad_enabled() or is_transformed():
         return False
-    return all(type(tensor) in (torch.Tensor, torch.nn.Parameter) for tensor in tensors)
+    kinds = torch.Tensor, torch.nn.Parameter
+    return all(type(tensor) in kinds and not may_be_batched(tensor) for tensor in tensors)
+
+
+def may_be_batched(tensor: torch.Tensor) -> bool:
+    """Whether a tensor may stand for a batch, of `torch.vmap` or of autograd's ``is_grads_batched``."""
+    if torch._C._are_functorch_transforms_active():
+        return True
+    legacy: bool = torch._C._functorch.is_legacy_batchedtensor(tensor)
+    return legacy
 
 
 def is_transformed() -> bool:

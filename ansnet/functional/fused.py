@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from ansnet.functional.activation import relu, where_positive
-from ansnet.functional.arguments import Size2, is_channels_last
+from ansnet.functional.arguments import Size2, in_memory_format, is_channels_last
 from ansnet.functional.function import first_derivative_only
 from ansnet.functional.kernel import if_short, kernel
 from ansnet.functional.normalization import (
@@ -129,7 +129,7 @@ def gradients(
     grad_x, grad_gamma, grad_beta = grads
     grad_x = channels_in_front(grad_x)
     if channels_last:
-        grad_x = grad_x.contiguous(memory_format=torch.channels_last)
+        grad_x = in_memory_format(grad_x, channels_last)
     return grad_x, grad_gamma, grad_beta
 
 

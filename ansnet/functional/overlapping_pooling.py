@@ -46,7 +46,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ansnet.functional.arguments import as_dtype, at_least_float32, is_channels_last, smallest_int
+from ansnet.functional.arguments import (
+    as_dtype,
+    at_least_float32,
+    in_memory_format,
+    is_channels_last,
+    smallest_int,
+)
 from ansnet.functional.function import compilable
 from ansnet.functional.kernel import if_short, kernel
 
@@ -259,15 +265,13 @@ def sum_in_image(
     The sums are in float32 at least, and rounded at the end.
     """
     left, right, above, below = margins(image_size, windows)
-    (M_h, M_w), memory_format = image_size, torch.contiguous_format
-    if channels_last:
-        memory_format = torch.channels_last
+    M_h, M_w = image_size
     first, *others = received
     size = first.shape[-2], first.shape[-1]
     grad_x = first.new_zeros(*first.shape[:-2], above + M_h + below, left + M_w + right)
-    grad_x = at_least_float32(grad_x).contiguous(memory_format=memory_format)
+    grad_x = in_memory_format(at_least_float32(grad_x), channels_last)
     for index, values in zip(indices(windows, size), [first, *others], strict=True):
         grad_x[index].add_(values)
     if left or right or above or below:
         grad_x = grad_x[..., above : above + M_h, left : left + M_w]
-    return as_dtype(grad_x, first.dtype).contiguous(memory_format=memory_format)
+    return in_memory_format(as_dtype(grad_x, first.dtype), channels_last)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -12,9 +13,11 @@ from torch.func import grad, hessian, jacfwd, jvp, vmap
 
 from ansnet.functional import (
     batch_norm1d,
+    batch_norm2d,
     batch_norm_relu2d,
     conv2d,
     cross_entropy,
+    flatten,
     linear,
     max_pool2d,
     relu,
@@ -136,3 +139,40 @@ def test_forward_mode_of_statistics_that_a_batch_shares() -> None:
 
     actual, expected = (vmap(jacfwd(function), (None, 0))(x, weights) for function in (ours, theirs))
     torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("size", "memory_format"),  # the larger ones have arrangements and code of their own
+    [(6, torch.contiguous_format), (24, torch.channels_last)],
+)
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, w: conv2d(x, w, padding=1),
+        lambda x, w: relu(x),
+        lambda x, w: max_pool2d(x, 2),
+        lambda x, w: max_pool2d(x, 2, ties="first"),
+        lambda x, w: max_pool2d(x, 3, 2, 1),
+        lambda x, w: max_pool2d(x, 3, 2, 1, ties="first"),
+        lambda x, w: batch_norm2d(x, training=True),
+        lambda x, w: batch_norm_relu2d(x, training=True),
+        lambda x, w: batch_norm_relu2d(x, training=True, window_size=2),
+        lambda x, w: cross_entropy(linear(flatten(x, 1)[:, :64], w[:, :, 0, 0]), x[:, 0, 0, 0].long()),
+    ],
+    ids=[
+        "conv2d", "relu", "max_pool2d", "max_pool2d, first", "overlapping", "overlapping, first",
+        "batch_norm2d", "batch_norm_relu2d", "batch_norm_relu2d, pooled", "cross_entropy",
+    ],
+)  # fmt: skip
+def test_a_batch_of_gradients(function: Function, size: int, memory_format: Any) -> None:
+    x = torch.rand(2, 64, size, size).contiguous(memory_format=memory_format).requires_grad_()
+    w = torch.randn(64, 64, 3, 3).contiguous(memory_format=memory_format).requires_grad_()
+    z = function(x, w)
+    upstream = torch.randn(3, *z.shape)
+    options = {"allow_unused": True, "retain_graph": True}
+    batched = torch.autograd.grad(z, (x, w), upstream, is_grads_batched=True, **options)
+    each = [torch.autograd.grad(z, (x, w), one, **options) for one in upstream]
+    for ours, alone in zip(batched, zip(*each, strict=True), strict=True):
+        if ours is not None:  # w is used by some
+            torch.testing.assert_close(ours, torch.stack(alone), rtol=1e-4, atol=1e-3)
+    assert batched[0] is not None
