@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+
 import pytest
 import torch
 from torch import Tensor
@@ -9,6 +11,7 @@ from torch import Tensor
 import compositions
 from ansnet.testing import Sample
 from ansnet.testing.case import Case
+from measure import RESULTS
 
 
 def straight_through(x: Tensor) -> Tensor:
@@ -51,3 +54,11 @@ def test_the_table() -> None:
     assert "**torch 2.14.1**: 2 right, 1 wrong, 1 raises, 1 neither can PyTorch's." in text
     assert "| `relu` | 2 | 0, **1 raises** |" in text
     assert "| `linear` | 0, **1 wrong** | 0 (1) |" in text
+
+
+def test_what_is_recorded_is_right() -> None:
+    with (RESULTS / "checks" / "compositions.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert tuple(rows[0]) == compositions.FIELDS
+    assert len({row["torch"] for row in rows}) >= 3
+    assert {row["result"] for row in rows} == {compositions.RIGHT, compositions.BEYOND}
