@@ -128,6 +128,7 @@ def test_differentiating_through_a_batch_of_gradients(
     torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # as forward mode loads
 def test_forward_mode_of_statistics_that_a_batch_shares() -> None:
     x, weights = torch.randn(5, 3, dtype=torch.float64), torch.randn(4, 3, dtype=torch.float64)
 
