@@ -125,7 +125,7 @@ def test_integers(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("ties", ["all", "first"])
 def test_a_window_that_lies_in_the_padding_has_no_maximum(ties: Any) -> None:
-    """PyTorch's index of it is outside of the image, and so it is not asked for its gradient."""
+    """Only PyTorch's output is compared with."""
     x = torch.randn(1, 1, 2, 2, requires_grad=True)
     z = max_pool2d(x, 2, padding=1, dilation=3, ties=ties)
     assert (
