@@ -262,3 +262,13 @@ def test_functions_stay_pytorch_s() -> None:
             return F.relu(x)
 
     assert kept_layers(from_torch(Functional())) == {"": "Functional"}
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
+@pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning")
+def test_what_is_exported_is_the_same(name: str) -> None:
+    network = NETWORKS[name]().eval()
+    x = torch.randn(2, 3, 64, 64)
+    exported = [torch.export.export(each, (x,)) for each in (network, from_torch(network))]
+    names = [[str(node.target) for node in each.graph.nodes] for each in exported]
+    assert names[0] == names[1]
