@@ -1,0 +1,24 @@
+"""All tools, by kind."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import ansnet.compatibility  # noqa: F401  before any tool imports torchvision
+from tests.tools import pytorch
+from tests.tools.tool import Tool
+
+# in the order of the page
+KINDS: dict[str, ModuleType] = {
+    "PyTorch's own": pytorch,
+}
+
+
+def tools_in(module: ModuleType) -> list[Tool]:
+    """The tools that a file declares, in its order."""
+    return [value for value in vars(module).values() if isinstance(value, Tool)]
+
+
+def all_tools() -> list[Tool]:
+    """Every tool."""
+    return [tool for module in KINDS.values() for tool in tools_in(module)]
