@@ -284,17 +284,16 @@ def lime_image(network: nn.Module) -> Any:
 
     picture = images(network)[0].movedim(0, 2).double().numpy()
     rows = np.arange(8) // 4
-    return (
-        LimeImageExplainer(random_state=0)
-        .explain_instance(
-            picture,
-            probabilities,
-            num_samples=16,
-            segmentation_fn=lambda _: rows[:, None] * 2 + rows,
-            top_labels=1,
-        )
-        .local_exp
+    found = LimeImageExplainer(random_state=0).explain_instance(
+        picture,
+        probabilities,
+        num_samples=16,
+        segmentation_fn=lambda _: rows[:, None] * 2 + rows,
+        top_labels=1,
     )
+    (label,) = found.top_labels
+    weights = {int(segment): weight for segment, weight in found.local_exp[label]}
+    return int(label), np.array([weights[segment] for segment in range(4)])
 
 
 @tool(

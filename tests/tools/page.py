@@ -37,8 +37,9 @@ def introduction(rows: Sequence[Row]) -> list[str]:
         "# ansnet among the tools for PyTorch",
         "",
         f"Each of {len(tools)} tools is asked the same about a network of ours and about its twin, the "
-        f"same network of `torch.nn` layers: {len(questions)} questions, "
-        f"{len(questions - others)} of them with the same answer. The others are numbered, and [below](#what-differs) is why, and the way round.",
+        f"same network of `torch.nn` layers: {len(questions)} questions, and to "
+        f"{len(questions - others)} of them the answers are the same. The others are numbered, and "
+        "[below](#what-differs) is why, and the way round.",
         "",
         "Written by `python -m tests.tools`; not by hand. How an answer is had is in "
         "[`tests/tools`](../tests/tools), and each is a test: `pytest tests/tools -m ''`, with "

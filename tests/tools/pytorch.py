@@ -178,7 +178,7 @@ def compiled(network: nn.Module) -> Any:
     return z, [weight.grad for weight in network.parameters()]
 
 
-@tool("torch.save", "a whole network, saved and loaded", "torch", networks=MODELS, dtype=torch.float32)
+@tool("torch.save", "a whole network, saved and loaded", "torch", networks=MODELS)
 def saved(network: nn.Module) -> Any:
     buffer = io.BytesIO()
     torch.save(network, buffer)

@@ -209,7 +209,7 @@ def nnsight_trace(network: nn.Module) -> Any:
 def torch_extractor(network: nn.Module) -> Any:
     import torchextractor
 
-    extract = torchextractor.Extractor(network, [name for name in leaves(network)])
+    extract = torchextractor.Extractor(network, list(leaves(network)))
     return extract(images(network))
 
 
