@@ -14,13 +14,6 @@ from tests.tools.tool import tool
 BY_CLASS = "goes by the exact class of each layer, and knows no rule for ours, which are subclasses. "
 
 
-def loss_function(network: nn.Module) -> nn.Module:
-    """The loss that belongs to the layers: ours for ours."""
-    from ansnet.modules import Conv2d, SoftmaxCrossEntropy
-
-    return SoftmaxCrossEntropy() if isinstance(network.conv1, Conv2d) else nn.CrossEntropyLoss()
-
-
 def data(network: nn.Module) -> DataLoader[tuple[torch.Tensor, ...]]:
     return DataLoader(TensorDataset(images(network, 4), classes(network, 4)), 2)
 
@@ -54,16 +47,15 @@ def curvature_products(network: nn.Module) -> Any:
     vector = torch.ones(sum(weight.numel() for weight in weights), dtype=torch.float64)
     batches = [(images(network), classes(network))]
     kinds = HessianLinearOperator, GGNLinearOperator, EFLinearOperator
-    parameters = dict(network.named_parameters())
-    return [kind(network, nn.CrossEntropyLoss(), parameters, batches) @ vector for kind in kinds]
+    return [kind(network, nn.CrossEntropyLoss(), weights, batches) @ vector for kind in kinds]
 
 
 @tool("curvlinops", "KFAC times a vector", "curvlinops-for-pytorch", networks=(PLAIN,))
 def kfac_product(network: nn.Module) -> Any:
     from curvlinops import KFACLinearOperator
 
-    parameters = dict(network.named_parameters())
-    vector = torch.ones(sum(weight.numel() for weight in parameters.values()), dtype=torch.float64)
+    parameters = list(network.parameters())
+    vector = torch.ones(sum(weight.numel() for weight in parameters), dtype=torch.float64)
     batches = [(images(network), classes(network))]
     settings = {"fisher_type": "empirical"}
     return KFACLinearOperator(network, nn.CrossEntropyLoss(), parameters, batches, **settings) @ vector
@@ -89,31 +81,34 @@ def laplace_diagonal(network: nn.Module) -> Any:
     return posterior(images(network)), posterior.posterior_precision
 
 
-@tool("NNGeometry", "Fisher matrix, dense and KFAC", "nngeometry", networks=(PLAIN,))
+@tool(
+    "NNGeometry",
+    "Fisher matrix, dense and KFAC",
+    "nngeometry",
+    networks=(PLAIN,),
+    dtype=torch.float32,
+    tolerance=1e-4,
+)
 def nn_geometry(network: nn.Module) -> Any:
     from nngeometry.metrics import FIM
     from nngeometry.object import PMatDense, PMatKFAC
 
     return [
         FIM(
-            model=network,
-            loader=data(network),
-            representation=kind,
-            variant="classif_logits",
-            n_output=5,
+            model=network, loader=data(network), representation=kind, variant="classif_logits"
         ).to_torch()
         for kind in (PMatDense, PMatKFAC)
     ]
 
 
-@tool("torchjd", "gradients of several losses, by UPGrad", "torchjd")
+@tool("torchjd", "gradients of several losses, by MGDA", "torchjd")
 def torch_jd(network: nn.Module) -> Any:
-    from torchjd.aggregation import UPGrad
+    from torchjd.aggregation import MGDA
     from torchjd.autojac import backward, jac_to_grad
 
     x = images(network)
     z = network(x)
     losses = [nn.functional.cross_entropy(z, classes(network)), z.square().mean()]
     backward(losses)
-    jac_to_grad(network.parameters(), UPGrad())
+    jac_to_grad(network.parameters(), MGDA())
     return [weight.grad for weight in network.parameters()]

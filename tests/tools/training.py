@@ -192,6 +192,7 @@ def poutyne_fit(network: nn.Module) -> Any:
 
 @tool("fastai", "Learner.fit: weights after an epoch", "fastai", **SINGLE)
 def fastai_fit(network: nn.Module) -> Any:
+    import fastai.callback.progress  # noqa: F401  which gives Learner its no_bar
     from fastai.learner import DataLoaders, Learner
 
     with tempfile.TemporaryDirectory() as folder:

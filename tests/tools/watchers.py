@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from typing import Any
 
 import torch
@@ -234,3 +235,18 @@ def torch_pruning_count(network: nn.Module) -> Any:
     import torch_pruning
 
     return torch_pruning.utils.count_ops_and_params(network, images(network, 1))
+
+
+@tool("wandb", "watch: histograms of gradients and weights", "wandb")
+def wandb_watch(network: nn.Module) -> Any:
+    import wandb
+
+    with tempfile.TemporaryDirectory() as folder:
+        settings = wandb.Settings(silent=True, console="off")
+        with wandb.init(mode="offline", dir=folder, settings=settings) as run:
+            run.watch(network, log="all", log_freq=1)
+            network.train()(images(network)).square().sum().backward()
+            run.log({"loss": 1.0})
+            names = [name for name in run.summary.keys() if name.startswith(("grad", "param"))]
+            watched = {name: dict(run.summary[name]) for name in names}
+    return {name: [value["bins"], value["values"]] for name, value in watched.items()}
