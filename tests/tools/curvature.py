@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from tests.tools.networks import PLAIN, TO_TORCH, classes, images
+from tests.tools.networks import PLAIN, TO_TORCH, classes, images, loss
 from tests.tools.tool import tool
 
 BY_CLASS = "goes by the exact class of each layer, and knows no rule for ours, which are subclasses. "
@@ -31,9 +31,9 @@ def backpack_extensions(network: nn.Module) -> Any:
     from backpack.extensions import KFLR, BatchGrad, DiagGGNExact
 
     # by hand, since BackPACK's Sequential is torch.nn's
-    model, loss = extend(nn.Sequential(*network)), extend(nn.CrossEntropyLoss())
+    model, criterion = extend(nn.Sequential(*network)), extend(loss(network))
     with backpack(BatchGrad(), DiagGGNExact(), KFLR()):
-        loss(model(images(network)), classes(network)).backward()
+        criterion(model(images(network)), classes(network)).backward()
     return [[weight.grad_batch, weight.diag_ggn_exact, weight.kflr] for weight in model.parameters()]
 
 
@@ -47,7 +47,7 @@ def curvature_products(network: nn.Module) -> Any:
     vector = torch.ones(sum(weight.numel() for weight in weights), dtype=torch.float64)
     batches = [(images(network), classes(network))]
     kinds = HessianLinearOperator, GGNLinearOperator, EFLinearOperator
-    return [kind(network, nn.CrossEntropyLoss(), weights, batches) @ vector for kind in kinds]
+    return [kind(network, loss(network), weights, batches) @ vector for kind in kinds]
 
 
 @tool("curvlinops", "KFAC times a vector", "curvlinops-for-pytorch", networks=(PLAIN,))
@@ -58,7 +58,7 @@ def kfac_product(network: nn.Module) -> Any:
     vector = torch.ones(sum(weight.numel() for weight in parameters), dtype=torch.float64)
     batches = [(images(network), classes(network))]
     settings = {"fisher_type": "empirical"}
-    return KFACLinearOperator(network, nn.CrossEntropyLoss(), parameters, batches, **settings) @ vector
+    return KFACLinearOperator(network, loss(network), parameters, batches, **settings) @ vector
 
 
 @tool("laplace-torch", "last layer's posterior: predictive probabilities", "laplace-torch")

@@ -204,7 +204,7 @@ def kinds(network: nn.Module) -> Any:
     return [[kind.__name__ for kind in known if isinstance(layer, kind)] for layer in network.modules()]
 
 
-@tool("MemTracker", "parameters, gradients and activations of a step", "torch")
+@tool("MemTracker", "parameters, buffers and gradients at the peak of a step", "torch")
 def memory_tracker(network: nn.Module) -> Any:
     from torch.distributed._tools.mem_tracker import MemTracker
 
@@ -213,6 +213,6 @@ def memory_tracker(network: nn.Module) -> Any:
     with tracker:
         network(images(network)).sum().backward()
     peak = tracker.get_tracker_snapshot("peak")[torch.device("cpu")]
-    return {
-        str(kind): size for kind, size in peak.items() if str(kind) in ("_MemRefType.PARAM", "PARAM")
-    }
+    # activations and intermediates are where the formulas differ
+    named = {getattr(kind, "value", kind): size for kind, size in peak.items()}
+    return {kind: named[kind] for kind in ("Parameter", "Buffer", "Gradient")}

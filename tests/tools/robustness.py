@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tests.tools.networks import classes, images
+from tests.tools.networks import classes, images, loss
 from tests.tools.tool import tool
 
 # attacks clip to the range of images, and take signs, which rounding may turn
@@ -50,7 +50,7 @@ def art_attacks(network: nn.Module) -> Any:
 
     classifier = PyTorchClassifier(
         network,
-        nn.CrossEntropyLoss(),
+        loss(network),
         tuple(images(network).shape[1:]),
         network.out_features,
         clip_values=(0, 1),

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from tests.tools.networks import MODELS, PLAIN, classes, images
+from tests.tools.networks import MODELS, PLAIN, classes, images, loss
 from tests.tools.tool import tool
 
 # the tool works in float32 alone
@@ -165,7 +165,7 @@ def accelerated(network: nn.Module) -> Any:
 def ignite_trainer(network: nn.Module) -> Any:
     from ignite.engine import create_supervised_trainer
 
-    create_supervised_trainer(network, optimizer(network), nn.CrossEntropyLoss()).run(data(network))
+    create_supervised_trainer(network, optimizer(network), loss(network)).run(data(network))
     return state(network)
 
 
@@ -174,7 +174,7 @@ def skorch_fit(network: nn.Module) -> Any:
     from skorch import NeuralNetClassifier
 
     classifier = NeuralNetClassifier(
-        network, criterion=nn.CrossEntropyLoss, max_epochs=1, train_split=None, verbose=0, batch_size=4
+        network, criterion=type(loss(network)), max_epochs=1, train_split=None, verbose=0, batch_size=4
     )
     x, y = images(network, 8), classes(network, 8)
     classifier.fit(x, y)
@@ -194,10 +194,11 @@ def poutyne_fit(network: nn.Module) -> Any:
 def fastai_fit(network: nn.Module) -> Any:
     import fastai.callback.progress  # noqa: F401  which gives Learner its no_bar
     from fastai.learner import DataLoaders, Learner
+    from fastai.optimizer import SGD
 
     with tempfile.TemporaryDirectory() as folder:
         loaders = DataLoaders(data(network), data(network), device="cpu")
-        learner = Learner(loaders, network, nn.CrossEntropyLoss(), path=Path(folder), model_dir=folder)
+        learner = Learner(loaders, network, loss(network), SGD, path=Path(folder), model_dir=folder)
         with learner.no_bar(), learner.no_logging():
             learner.fit(1, lr=0.01)
     return state(network)
@@ -207,7 +208,7 @@ def fastai_fit(network: nn.Module) -> Any:
 def lr_finder(network: nn.Module) -> Any:
     from torch_lr_finder import LRFinder
 
-    finder = LRFinder(network, optimizer(network), nn.CrossEntropyLoss(), device="cpu")
+    finder = LRFinder(network, optimizer(network), loss(network), device="cpu")
     finder.range_test(data(network), end_lr=1, num_iter=4)
     return torch.tensor(finder.history["loss"])
 

@@ -237,7 +237,7 @@ def torch_pruning_count(network: nn.Module) -> Any:
     return torch_pruning.utils.count_ops_and_params(network, images(network, 1))
 
 
-@tool("wandb", "watch: histograms of gradients and weights", "wandb")
+@tool("wandb", "watch: histograms of gradients and weights", "wandb", alone=True)
 def wandb_watch(network: nn.Module) -> Any:
     import wandb
 
@@ -247,6 +247,10 @@ def wandb_watch(network: nn.Module) -> Any:
             run.watch(network, log="all", log_freq=1)
             network.train()(images(network)).square().sum().backward()
             run.log({"loss": 1.0})
-            names = [name for name in run.summary.keys() if name.startswith(("grad", "param"))]
-            watched = {name: dict(run.summary[name]) for name in names}
+            summary = run.summary._as_dict()
+            watched = {
+                name: dict(value)
+                for name, value in summary.items()
+                if name.startswith(("gradients/", "parameters/"))
+            }
     return {name: [value["bins"], value["values"]] for name, value in watched.items()}
