@@ -24,7 +24,8 @@ NETWORKS: dict[str, Callable[[], Network]] = {
 # The notebook's networks themselves
 MODELS = ("VGG7", "VGG7BN", "ResNet9")
 
-# For `tool`: the way round for whatever goes by the exact classes of layers
+# For `tool`: what goes by the exact classes of layers, and the way round
+BY_CLASS = "goes by the exact class of each layer, and ours are subclasses. "
 TO_TORCH: dict[str, Any] = {"way_round": "torch_twin(network)", "prepare": torch_twin}
 
 

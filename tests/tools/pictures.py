@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tests.tools.networks import EVERY_LAYER, images
+from tests.tools.networks import images
 from tests.tools.tool import tool
 
 
@@ -114,7 +114,7 @@ def lightning_graph(network: nn.Module) -> Any:
         return sorted(node.op for node in events.Graph().node if node.op.startswith("aten::"))
 
 
-@tool("TorchLens", "trace: the operations of a forward", "torchlens", networks=(EVERY_LAYER,))
+@tool("TorchLens", "trace: the operations of a forward", "torchlens", alone=True)
 def torchlens_log(network: nn.Module) -> Any:
     import torchlens
 
