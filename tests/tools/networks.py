@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,9 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     "VGG7BN": VGG7BN,
     "ResNet9": ResNet9,
 }
+
+# Layers in a row, by the names of their classes in our network and in its twin
+CONTAINERS = re.compile(r"\b(?:Network|Sequence|Residual|VGG7|VGG7BN|ResNet9)\b")
 
 # The notebook's networks themselves
 MODELS = ("VGG7", "VGG7BN", "ResNet9")
@@ -53,6 +57,11 @@ def images(network: nn.Module, batch: int = 2, seed: int = 0) -> Tensor:
 def classes(network: nn.Module, batch: int = 2) -> Tensor:
     """A class for each image."""
     return torch.arange(batch) * 2 % network.out_features
+
+
+def words(text: str) -> list[str]:
+    """Of a table, without its lines and widths; the network's own class is no word of a tool's."""
+    return re.findall(r"[^\s|│├└─=-]+", CONTAINERS.sub("Sequential", text))
 
 
 def dtype_of(network: nn.Module) -> torch.dtype:

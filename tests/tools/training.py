@@ -240,9 +240,9 @@ def timm_layers(network: nn.Module) -> Any:
     from timm.utils.model import freeze_batch_norm_2d
 
     converted = convert_sync_batchnorm(network)
-    answer = [type(layer).__name__ for layer in converted.modules()]
+    answer = [type(layer).__name__ for layer in converted.children()]
     frozen = freeze_batch_norm_2d(converted)
-    return answer, [type(layer).__name__ for layer in frozen.modules()]
+    return answer, [type(layer).__name__ for layer in frozen.children()]
 
 
 @tool("torch-ema", "ExponentialMovingAverage", "torch-ema")

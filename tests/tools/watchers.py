@@ -111,7 +111,7 @@ def module_tracker(network: nn.Module) -> Any:
 
     with ModuleTracker() as tracker, Watch():
         network(images(network))
-    return seen
+    return {name.partition(".")[2] for name in seen}
 
 
 @tool("parametrize", "weights by a parametrisation of every layer", "torch")
