@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ansnet.models import VGG7, VGG7BN, Network, ResNet9, torch_twin
-from ansnet.modules import Linear, SoftmaxCrossEntropy
+from ansnet.models import VGG7, VGG7BN, Network, ResNet9
+from ansnet.modules import Linear, SoftmaxCrossEntropy, to_torch
 
 EVERY_LAYER, PLAIN = "every layer", "plain"
 
@@ -23,14 +23,14 @@ NETWORKS: dict[str, Callable[[], Network]] = {
 }
 
 # Layers in a row, by the names of their classes in our network and in its twin
-CONTAINERS = re.compile(r"\b(?:Network|Sequence|Residual|VGG7|VGG7BN|ResNet9)\b")
+CONTAINERS = re.compile(r"\b(?:Network|Sequence|(?:Plain)?Residual|VGG7|VGG7BN|ResNet9)\b")
 
 # The notebook's networks themselves
 MODELS = ("VGG7", "VGG7BN", "ResNet9")
 
 # For `tool`: what goes by the exact classes of layers, and the way round
 BY_CLASS = "goes by the exact class of each layer, and ours are subclasses. "
-TO_TORCH: dict[str, Any] = {"way_round": "torch_twin(network)", "prepare": torch_twin}
+TO_TORCH: dict[str, Any] = {"way_round": "to_torch(network)", "prepare": to_torch}
 
 
 def build(name: str, dtype: torch.dtype) -> Network:

@@ -40,6 +40,10 @@ def state(network: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in network.state_dict().items()}
 
 
+def kinds(network: nn.Module) -> list[str]:
+    return [type(layer).__name__ for layer in network.modules() if not list(layer.children())]
+
+
 @contextlib.contextmanager
 def process_group() -> Iterator[None]:
     """One process that is a group of its own."""
@@ -240,9 +244,8 @@ def timm_layers(network: nn.Module) -> Any:
     from timm.utils.model import freeze_batch_norm_2d
 
     converted = convert_sync_batchnorm(network)
-    answer = [type(layer).__name__ for layer in converted.children()]
-    frozen = freeze_batch_norm_2d(converted)
-    return answer, [type(layer).__name__ for layer in frozen.children()]
+    answer = kinds(converted)
+    return answer, kinds(freeze_batch_norm_2d(converted))
 
 
 @tool("torch-ema", "ExponentialMovingAverage", "torch-ema")
@@ -330,7 +333,7 @@ def opacus_fix(network: nn.Module) -> Any:
 
     errors = [str(error)[:60] for error in ModuleValidator.validate(network.train())]
     fixed = ModuleValidator.fix(network)
-    return errors, [type(layer).__name__ for layer in fixed.modules()]
+    return errors, kinds(fixed)
 
 
 @tool("huggingface_hub", "PyTorchModelHubMixin: saved and loaded", "huggingface-hub")

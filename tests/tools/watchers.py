@@ -216,7 +216,7 @@ def nnsight_trace(network: nn.Module) -> Any:
         first = watched.relu1.output.save()
         watched.pool1.output[:, 0] = 0
         scores = watched.output.save()
-    return first, scores
+    return first.detach(), scores.detach()
 
 
 @tool("torchextractor", "features of named layers", "torchextractor")
