@@ -19,6 +19,7 @@ COUNTS = 'It counts next to nothing; its aten backend (`backend="aten"`) counts 
     "thop",
     "operations and parameters",
     "thop",
+    warns=True,
     reason=BY_CLASS
     + "It counts 0, and tells with `report_missing=True`; `custom_ops` names classes to it",
     **TO_TORCH,
@@ -43,6 +44,7 @@ def count_by_ptflops(network: nn.Module, backend: str) -> Any:
     "operations, by the default backend",
     "ptflops",
     reason=BY_CLASS + COUNTS,
+    warns=True,
     **TO_TORCH,
     **COUNTED,
 )

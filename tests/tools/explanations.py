@@ -85,6 +85,7 @@ def layer_grad_cam(network: nn.Module) -> Any:
     "captum",
     reason=BY_CLASS + "ReLU and pooling are passed by the plain gradient, so that the attributions do "
     "not add up to the difference of the scores, as the convergence delta tells",
+    warns=True,
     **TO_TORCH,
     **EXACT,
 )
@@ -96,7 +97,15 @@ def deep_lift(network: nn.Module) -> Any:
     return DeepLift(network).attribute(x, torch.zeros_like(x), **settings)
 
 
-@tool("Captum", "DeepLiftShap", "captum", reason=BY_CLASS + "As with DeepLift", **TO_TORCH, **EXACT)
+@tool(
+    "Captum",
+    "DeepLiftShap",
+    "captum",
+    reason=BY_CLASS + "As with DeepLift",
+    warns=True,
+    **TO_TORCH,
+    **EXACT,
+)
 def deep_lift_shap(network: nn.Module) -> Any:
     from captum.attr import DeepLiftShap
 
@@ -236,7 +245,15 @@ def torch_cam(network: nn.Module) -> Any:
     return answers
 
 
-@tool("zennit", "EpsilonPlus and EpsilonAlpha2Beta1 (LRP)", "zennit", **EXACT)
+@tool(
+    "zennit",
+    "EpsilonPlus and EpsilonAlpha2Beta1 (LRP)",
+    "zennit",
+    networks=(EVERY_LAYER, "VGG7BN", "ResNet9"),
+    tolerance=1e-5,
+    reason="hooks the nodes of the graph, and that of our batch norm gives mean and variance, too",
+    **TO_TORCH,
+)
 def zennit_rules(network: nn.Module) -> Any:
     from zennit.attribution import Gradient
     from zennit.composites import EpsilonAlpha2Beta1, EpsilonPlus
@@ -248,6 +265,15 @@ def zennit_rules(network: nn.Module) -> Any:
                 images(network), nn.functional.one_hot(classes(network), network.out_features)
             )
     return answers
+
+
+@tool("zennit", "EpsilonPlus without batch norm", "zennit", networks=(PLAIN, "VGG7"), tolerance=1e-5)
+def zennit_plain(network: nn.Module) -> Any:
+    from zennit.attribution import Gradient
+    from zennit.composites import EpsilonPlus
+
+    with Gradient(network, EpsilonPlus()) as explain:
+        return explain(images(network), nn.functional.one_hot(classes(network), network.out_features))
 
 
 @tool("zennit", "GuidedBackprop, with batch norm merged into convolutions", "zennit", **EXACT)

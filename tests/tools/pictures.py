@@ -34,7 +34,12 @@ def torchsummary_summary(network: nn.Module) -> Any:
     return words(printed.getvalue())
 
 
-@tool("pytorch-model-summary", "summary, hierarchical", "pytorch-model-summary")
+@tool(
+    "pytorch-model-summary",
+    "summary, hierarchical",
+    "pytorch-model-summary",
+    reason="prints the settings of each layer, and our max-pooling has one more, `ties`",
+)
 def pytorch_model_summary(network: nn.Module) -> Any:
     from pytorch_model_summary import summary
 

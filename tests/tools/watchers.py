@@ -249,6 +249,7 @@ def torch_pruning(network: nn.Module) -> Any:
     "torch-pruning",
     networks=(EVERY_LAYER, "VGG7"),
     reason=BY_CLASS + "It counts 0 operations",
+    warns=True,
     **TO_TORCH,
 )
 def torch_pruning_count(network: nn.Module) -> Any:
