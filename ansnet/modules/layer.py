@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, ClassVar
 
+import torch
 from torch import nn
 from torch.fx import Proxy
 
@@ -68,6 +69,17 @@ def leaf(forward: Callable[..., Any]) -> Callable[..., Any]:
         if isinstance(input, Proxy) and getattr(input.tracer, "root", layer) is not layer:
             path = input.tracer.path_of_module(layer)  # type: ignore[attr-defined]
             return input.tracer.create_proxy("call_module", path, (input, *others), {})
-        return forward(layer, input, *others)
+        z = forward(layer, input, *others)
+        return z.view_as(z) if layer._forward_hooks and is_one_of_several(z) else z
 
     return call
+
+
+def is_one_of_several(z: Any) -> bool:
+    """Whether a Function has returned more than z, as the mean and variance of batch normalisation.
+
+    Who hooks a layer may hook the node of its output, too, and count on one gradient there (zennit).
+    """
+    if torch.compiler.is_compiling() or getattr(z, "grad_fn", None) is None:
+        return False
+    return len(z.grad_fn._input_metadata) > 1

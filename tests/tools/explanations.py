@@ -245,15 +245,7 @@ def torch_cam(network: nn.Module) -> Any:
     return answers
 
 
-@tool(
-    "zennit",
-    "EpsilonPlus and EpsilonAlpha2Beta1 (LRP)",
-    "zennit",
-    networks=(EVERY_LAYER, "VGG7BN", "ResNet9"),
-    tolerance=1e-5,
-    reason="hooks the nodes of the graph, and that of our batch norm gives mean and variance, too",
-    **TO_TORCH,
-)
+@tool("zennit", "EpsilonPlus and EpsilonAlpha2Beta1 (LRP)", "zennit", **EXACT)
 def zennit_rules(network: nn.Module) -> Any:
     from zennit.attribution import Gradient
     from zennit.composites import EpsilonAlpha2Beta1, EpsilonPlus
@@ -265,15 +257,6 @@ def zennit_rules(network: nn.Module) -> Any:
                 images(network), nn.functional.one_hot(classes(network), network.out_features)
             )
     return answers
-
-
-@tool("zennit", "EpsilonPlus without batch norm", "zennit", networks=(PLAIN, "VGG7"), tolerance=1e-5)
-def zennit_plain(network: nn.Module) -> Any:
-    from zennit.attribution import Gradient
-    from zennit.composites import EpsilonPlus
-
-    with Gradient(network, EpsilonPlus()) as explain:
-        return explain(images(network), nn.functional.one_hot(classes(network), network.out_features))
 
 
 @tool("zennit", "GuidedBackprop, with batch norm merged into convolutions", "zennit", **EXACT)
