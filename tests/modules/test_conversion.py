@@ -120,9 +120,18 @@ def test_a_network_of_many_kinds_stays_the_same_network(training: bool) -> None:
     torch.testing.assert_close(results(back, x), expected, rtol=0, atol=0)
 
 
+def slim_vgg11() -> nn.Module:
+    """VGG-11 with fewer features behind the convolutions; `tests.tools` has all of them."""
+    network: nn.Module = torchvision.models.vgg11(dropout=0.0)
+    network.avgpool = nn.AdaptiveAvgPool2d(1)
+    network.classifier[0], network.classifier[3] = nn.Linear(512, 64), nn.Linear(64, 64)
+    network.classifier[6] = nn.Linear(64, 10)
+    return network
+
+
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "resnet18": torchvision.models.resnet18,
-    "vgg11": partial(torchvision.models.vgg11, dropout=0.0),
+    "vgg11": slim_vgg11,
     "mobilenet_v2": partial(torchvision.models.mobilenet_v2, dropout=0.0),
     "convnext_tiny": partial(torchvision.models.convnext_tiny, stochastic_depth_prob=0.0),
 }
