@@ -34,6 +34,10 @@ from ansnet.training.settings import Settings, SettingsError, flag, takes_effect
 KEPT = ("lr", "bias_lr_factor", "momentum", "nesterov", "weight_decay", "decay_biases")
 # what reading something else as a checkpoint ends in
 NO_CHECKPOINT = (OSError, EOFError, KeyError, RuntimeError, UnpicklingError)
+DATA_MODULES: dict[str, type[ImageDataModule]] = {
+    "cifar10": CIFAR10DataModule,
+    "shapes10": Shapes10DataModule,
+}
 BEFORE_THEY_WERE_OPTIONS = {"bias_lr_factor": 1.0, "nesterov": False, "decay_biases": False}
 
 
@@ -242,6 +246,7 @@ def make_classifier(settings: Settings) -> ImageClassifier:
         alone_on_cuda = device_type(settings) == "cuda" and settings.devices == 1
         # in place, so that the keys of its state are the same
         network.compile(mode="reduce-overhead" if alone_on_cuda else None)
+    data = DATA_MODULES[settings.dataset]
     return ImageClassifier(
         network,
         criterion,
@@ -256,6 +261,9 @@ def make_classifier(settings: Settings) -> ImageClassifier:
         warmup=settings.warmup,
         test_time_flip=settings.test_time_flip,
         test_time_shift=settings.test_time_shift,
+        classes=data.classes,
+        normalisation=data.normalisation,
+        dataset=settings.dataset,
     )
 
 
