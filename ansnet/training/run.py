@@ -23,6 +23,7 @@ from ansnet.data.augmentation import Augmentation
 from ansnet.functional.kernel import finds_compiler
 from ansnet.models import create_model, torch_twin
 from ansnet.modules import SoftmaxCrossEntropy
+from ansnet.training.board import Listed
 from ansnet.training.callbacks import EarlierRecord, SmoothedProgress, StepLog, readable_duration
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.history import Epoch, best_epoch, draw_curves, read_history
@@ -292,6 +293,7 @@ def make_trainer(settings: Settings) -> lightning.Trainer:
     )
     # Not `save_last` of the one above, which copies the last that was saved: the best.
     last = lightning.callbacks.ModelCheckpoint(filename="last", enable_version_counter=False)
+    recording = [EarlierRecord(settings.dataset), StepLog(), Listed(asdict(settings))]
     return lightning.Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
@@ -302,7 +304,7 @@ def make_trainer(settings: Settings) -> lightning.Trainer:
         deterministic=True,
         inference_mode=False,  # tensors made in it before training could not be updated while training
         logger=[board, table],
-        callbacks=[best, last, EarlierRecord(settings.dataset), StepLog(), SmoothedProgress()],
+        callbacks=[best, last, *recording, SmoothedProgress()],
         num_sanity_val_steps=0,  # the validation before training has run every step already
         log_every_n_steps=0,  # but by StepLog
         enable_model_summary=False,
