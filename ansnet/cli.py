@@ -128,6 +128,12 @@ def make_parser() -> OneLineParser:
         "--optimizer", choices=known.OPTIMIZERS, help="adamw's and muon's weight decay is decoupled"
     )
     training.add_argument("--lr", type=PositiveFloat, help="learning rate, at its highest")
+    add_switch(
+        training,
+        "find-lr",
+        "find the learning rate by a hundred steps at rising ones, and train with it from the start",
+        default=False,
+    )
     training.add_argument(
         "--bias-lr-factor",
         type=NonNegativeFloat,

@@ -114,8 +114,8 @@ def is_web_address(mirror: str) -> bool:
 def addresses(mirror: str) -> list[str]:
     """Where the archive may lie, the likelier place first.
 
-    An address whose path names the archive, or that has a query, is the archive's own, and one that ends
-    in a slash is its folder's. Any other may be either's.
+    An address whose path names the archive, or that has a query, is the archive's own, and one that
+    ends in a slash is its folder's. Any other may be either's.
 
     Example:
         >>> addresses("https://host/data/")

@@ -26,6 +26,8 @@ from ansnet.training.views import other_views
 if TYPE_CHECKING:
     from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
+LearningRateFinder = lightning.callbacks.LearningRateFinder
+
 Batch = tuple[Tensor, Tensor]
 
 
@@ -98,7 +100,8 @@ class ImageClassifier(lightning.LightningModule):
 
     Raises:
         ValueError: the optimizer or the schedule is unknown; no network is given, or only the class of
-            one (`NotDescribedError`).
+            one (`NotDescribedError`); or, when a training begins, the trainer has the callback
+            ``LearningRateFinder``, which would have no effect.
     """
 
     def __init__(
@@ -237,6 +240,15 @@ class ImageClassifier(lightning.LightningModule):
             )
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        callbacks: Any = getattr(self.trainer, "callbacks", [])
+        for callback in callbacks:
+            # not `Tuner.lr_find`'s own, which leaves the training when it has searched
+            if isinstance(callback, LearningRateFinder) and not callback._early_exit:
+                raise ValueError(
+                    "LearningRateFinder has no effect as a callback: the schedule, which sets the rate "
+                    "at each step, does not know what it finds; use Tuner(trainer).lr_find(classifier, "
+                    "…) before trainer.fit, or python train.py --find-lr"
+                )
         steps = int(self.trainer.estimated_stepping_batches)
         optimizer = self.make_optimizer()
         scheduler = torch.optim.lr_scheduler.LambdaLR(
