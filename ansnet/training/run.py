@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch._functorch import config as functorch
 
 from ansnet.compatibility import lightning, torchvision
 from ansnet.data import CIFAR10DataModule, ImageDataModule, Shapes10DataModule
@@ -166,9 +167,15 @@ def find_learning_rate(settings: Settings) -> Search:
 
 @contextmanager
 def as_settled(settings: Settings) -> Iterator[None]:
-    """Compiling what is to be compiled, and silent about what is expected."""
+    """Compiling what is to be compiled, and silent about what is expected.
+
+    What a compiled network has been made into is kept for the next process although there are Functions
+    in it, which is PyTorch's choice for other networks. It is found again by what their forward and
+    backward are traced to, so that a changed formula is compiled anew.
+    """
     stance = torch.compiler.set_stance("force_eager") if settings.compile == "none" else nullcontext()
-    with warnings.catch_warnings(), stance:
+    keep = functorch.patch(autograd_cache_allow_custom_autograd_functions=True)
+    with warnings.catch_warnings(), stance, keep:
         silence_expected_messages()
         yield
 
