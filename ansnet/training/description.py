@@ -8,20 +8,18 @@ named by its class alone, and has to be given when the checkpoint is loaded.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-import ansnet.modules
 from ansnet.models import Network
-from ansnet.modules import SoftmaxCrossEntropy
+from ansnet.modules import SoftmaxCrossEntropy, to_torch
 
 Description = dict[str, Any]
 
-LAYERS: dict[str, ModuleType] = {"ansnet": ansnet.modules, "torch": nn}
+LAYERS = ("ansnet", "torch")
 LOSSES: dict[str, type[nn.Module]] = {"ansnet": SoftmaxCrossEntropy, "torch": nn.CrossEntropyLoss}
 
 
@@ -42,12 +40,13 @@ def describe_network(network: nn.Module) -> Description:
         ``notation``, ``in_shape``, ``bias`` and ``layers``, which are ``"ansnet"`` or ``"torch"``; or
         ``class``.
     """
-    if isinstance(network, Network) and type(network).forward is Network.forward:
+    if type(network).forward in (Network.forward, nn.Sequential.forward) and is_noted(network):
+        noted: Any = network
         for layers in LAYERS:
             description = {
-                "notation": network.notation,
-                "in_shape": [int(size) for size in network.in_shape],
-                "bias": bool(network.bias),
+                "notation": noted.notation,
+                "in_shape": [int(size) for size in noted.in_shape],
+                "bias": bool(noted.bias),
                 "layers": layers,
             }
             with torch.device("meta"):  # takes no memory, and draws no random numbers
@@ -55,6 +54,11 @@ def describe_network(network: nn.Module) -> Description:
             if outline(described) == outline(network):
                 return description
     return {"class": name_of_class(network)}
+
+
+def is_noted(network: nn.Module) -> bool:
+    """Whether it is a `Network`, or what `to_torch` has made of one."""
+    return all(hasattr(network, name) for name in ("notation", "in_shape", "bias"))
 
 
 def outline(network: nn.Module) -> list[object]:
@@ -68,16 +72,16 @@ def outline(network: nn.Module) -> list[object]:
     return [layers, [(name, tensor.shape) for name, tensor in network.state_dict().items()]]
 
 
-def build_network(description: Mapping[str, Any]) -> Network:
+def build_network(description: Mapping[str, Any]) -> nn.Module:
     """The network of a description, freshly initialised.
 
     Raises:
         NotDescribedError: the description has its class only.
     """
     refuse_class(description, "network")
-    layers = LAYERS[description["layers"]]
     channels, height, width = description["in_shape"]
-    return Network(description["notation"], (channels, height, width), description["bias"], layers)
+    network = Network(description["notation"], (channels, height, width), description["bias"])
+    return to_torch(network, inplace=True) if description["layers"] == "torch" else network
 
 
 def describe_criterion(criterion: nn.Module) -> Description:
