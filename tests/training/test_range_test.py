@@ -164,8 +164,8 @@ def test_where_the_loss_does_not_fall_there_is_no_rate(losses: tuple[float, ...]
 
 
 def test_it_stops_once_the_loss_has_diverged() -> None:
-    assert not measured(*[2.0] * 20, 7.0).has_diverged()
-    assert measured(*[2.0] * 20, *[9.0] * 5).has_diverged()
+    assert not measured(*[2.0] * 30, 10.0).has_diverged()
+    assert measured(*[2.0] * 30, *[9.0] * 8).has_diverged()
     assert measured(2.0, math.nan).has_diverged()
     assert not measured(2.0, 100.0).has_diverged()  # of two steps nothing is known
 
