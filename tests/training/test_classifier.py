@@ -59,6 +59,9 @@ def test_what_it_does_unless_it_is_told_is_what_a_checkpoint_says() -> None:
         "warmup": 0.0,
         "test_time_flip": False,
         "test_time_shift": False,
+        "classes": None,
+        "normalisation": None,
+        "dataset": None,
     }
 
 
