@@ -5,11 +5,27 @@ from __future__ import annotations
 from types import ModuleType
 
 import ansnet.compatibility  # noqa: F401  before any tool imports torchvision
-from tests.tools import pytorch
+from tests.tools import (
+    counters,
+    curvature,
+    explanations,
+    pictures,
+    pytorch,
+    robustness,
+    training,
+    watchers,
+)
 from tests.tools.tool import Tool
 
 # in the order of the page
 KINDS: dict[str, ModuleType] = {
+    "Explanations": explanations,
+    "Counters": counters,
+    "Summaries and pictures": pictures,
+    "Watching and changing layers": watchers,
+    "Training, averaging, storing": training,
+    "Curvature and posteriors": curvature,
+    "Attacks": robustness,
     "PyTorch's own": pytorch,
 }
 

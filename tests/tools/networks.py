@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ansnet.models import VGG7, VGG7BN, Network, ResNet9, torch_twin
+from ansnet.modules import Linear, SoftmaxCrossEntropy
 
 EVERY_LAYER, PLAIN = "every layer", "plain"
 
@@ -55,3 +56,9 @@ def classes(network: nn.Module, batch: int = 2) -> Tensor:
 
 def dtype_of(network: nn.Module) -> torch.dtype:
     return next(network.parameters()).dtype
+
+
+def loss(network: nn.Module) -> nn.Module:
+    """The loss that belongs to the layers: ours for ours, PyTorch's for the twin's."""
+    ours = any(isinstance(layer, Linear) for layer in network.modules())
+    return SoftmaxCrossEntropy() if ours else nn.CrossEntropyLoss()

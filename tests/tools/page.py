@@ -21,13 +21,7 @@ def page(rows: Sequence[Row]) -> str:
     notes: dict[tuple[str, str], int] = {}
     tables = []
     for kind, module in KINDS.items():
-        tables += [
-            "",
-            f"## {kind}",
-            "",
-            "| tool | version | asked | twin | ansnet |",
-            "|---|---|---|---|---|",
-        ]
+        tables += ["", f"## {kind}", "", HEAD, "|---|---|---|---|---|"]
         for tool in tools_in(module):
             asked = by_question.get((tool.name, tool.asked), [])
             tables += [line(tool, asked, notes)] if asked else []
@@ -36,15 +30,16 @@ def page(rows: Sequence[Row]) -> str:
 
 def introduction(rows: Sequence[Row]) -> list[str]:
     tools = {row.tool for row in rows}
-    questions = {(row.tool, row.asked): row for row in rows}
-    same = sum(row.ansnet == SAME for row in questions.values())
+    questions = {(row.tool, row.asked) for row in rows}
+    others = {(row.tool, row.asked) for row in rows if row.ansnet != SAME}
     torches = ", ".join(sorted({row.torch for row in rows}))
     return [
         "# ansnet among the tools for PyTorch",
         "",
         f"Each of {len(tools)} tools is asked the same about a network of ours and about its twin, the "
-        f"same network of `torch.nn` layers: {len(questions)} questions, of which {same} have the same "
-        "answer. The others are numbered, and [below](#what-differs) is why, and the way round.",
+        f"same network of `torch.nn` layers: {len(questions)} questions, and to "
+        f"{len(questions - others)} of them the answers are the same. The others are numbered, and "
+        "[below](#what-differs) is why, and the way round.",
         "",
         "Written by `python -m tests.tools`; not by hand. How an answer is had is in "
         "[`tests/tools`](../tests/tools), and each is a test: `pytest tests/tools -m ''`, with "

@@ -11,9 +11,8 @@ from typing import Any
 
 import torch
 
-from ansnet.models import torch_twin
-from tests.tools.answers import answer, difference, error_text, shorten
-from tests.tools.networks import build
+from tests.tools.answers import difference, error_text, shorten
+from tests.tools.asking import respond
 from tests.tools.tool import Tool
 
 CSV = Path(__file__).parents[2] / "benchmarks/results/checks/tools.csv"
@@ -51,17 +50,8 @@ class Row:
 
 def examine(tool: Tool, name: str) -> Row:
     """Ask about our network and about its twin, and by the way round if there is one."""
-    network = build(name, tool.dtype)
-    theirs = answer(tool.ask, torch_twin(network))
-
-    def compare(ask: Any) -> tuple[str, str]:
-        try:
-            text = difference(answer(ask, build(name, tool.dtype)), theirs, tool.tolerance)
-        except Exception as error:  # whatever a tool raises is what came of it
-            return RAISES, error_text(error)
-        return (DIFFERS, text) if text else (SAME, "")
-
-    ansnet, detail = compare(tool.ask)
+    theirs = respond(tool, name, "twin")
+    ansnet, detail = compare(tool, name, "ansnet", theirs)
     return Row(
         package=tool.package,
         tool=tool.name,
@@ -73,8 +63,17 @@ def examine(tool: Tool, name: str) -> Row:
         twin=shorten(theirs),
         ansnet=ansnet,
         detail=detail,
-        by_way_round=": ".join(filter(None, compare(tool.ask_round))) if tool.ask_round else "",
+        by_way_round=compare(tool, name, "way round", theirs)[0] if tool.ask_round else "",
     )
+
+
+def compare(tool: Tool, name: str, about: str, theirs: Any) -> tuple[str, str]:
+    """Whether an answer is the twin's, and how it differs."""
+    try:
+        text = difference(respond(tool, name, about), theirs, tool.tolerance)
+    except Exception as error:  # whatever a tool raises is what came of it
+        return RAISES, error_text(error)
+    return (DIFFERS, text) if text else (SAME, "")
 
 
 def read(file: Path = CSV) -> list[Row]:

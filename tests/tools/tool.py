@@ -35,7 +35,7 @@ class Tool:
         name: of the tool, as people call it.
         asked: the question, in a few words.
         ask: puts it: a network in evaluation mode to an answer of tensors, numbers and strings, in
-            lists and dictionaries. Whatever it changes, it changes in a copy that is its own.
+            lists and dictionaries. The network is its own, to change as it likes.
         package: the distribution that holds the tool. Where it is absent the tool is not asked.
         networks: names in `tests.tools.networks.NETWORKS`.
         dtype: of weights and images.
@@ -44,6 +44,7 @@ class Tool:
         way_round: what gives the twin's answer all the same, as a line of Python.
         ask_round: the question by the way round.
         slow: takes more than a few seconds.
+        alone: the tool leaves PyTorch changed, so it is asked in a process of its own each time.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Tool:
     way_round: str = ""
     ask_round: Ask | None = None
     slow: bool = False
+    alone: bool = False
 
     def __post_init__(self) -> None:
         if bool(self.way_round) != (self.ask_round is not None):
