@@ -5,7 +5,6 @@ The ways to a file are those that `benchmarks/exports.py` measures on the notebo
 
 from __future__ import annotations
 
-import copy
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -62,7 +61,7 @@ pnnx = file_of("pnnx", "pnnx", "pnnx")
 
 @tool("torch.export", "in training mode: operators, logits, running averages", "torch", **NEARLY)
 def program_in_training(network: nn.Module) -> Any:
-    network = copy.deepcopy(network).train()
+    network.train()
     exported = torch.export.export(network, (images(network),))
     module = exported.module()
     logits = module(images(network, seed=1))
@@ -72,7 +71,7 @@ def program_in_training(network: nn.Module) -> Any:
 
 @tool("torch.export", "after training mode, and back: operators", "torch", **NEARLY)
 def program_after_training(network: nn.Module) -> Any:
-    network = copy.deepcopy(network).train()
+    network.train()
     network(images(network))
     return operators(torch.export.export(network.eval(), (images(network),)))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -28,7 +27,6 @@ def quantize_dynamic(network: nn.Module) -> Any:
 def torchao_weight_only(network: nn.Module) -> Any:
     from torchao.quantization import Int8WeightOnlyConfig, quantize_
 
-    network = copy.deepcopy(network)
     quantize_(network, Int8WeightOnlyConfig())
     x = images(network).requires_grad_()
     logits = network(x)
@@ -41,7 +39,6 @@ def torchao_weight_only(network: nn.Module) -> Any:
 def torchao_dynamic(network: nn.Module) -> Any:
     from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
 
-    network = copy.deepcopy(network)
     quantize_(network, Int8DynamicActivationInt8WeightConfig())
     weights = [name for name, weight in network.named_parameters() if type(weight) is not nn.Parameter]
     return weights, network(images(network))
@@ -82,7 +79,7 @@ def nncf_torch(network: nn.Module) -> Any:
     import nncf
 
     x = images(network)
-    quantised = nncf.quantize(Wrapped(copy.deepcopy(network)), nncf.Dataset([x]))
+    quantised = nncf.quantize(Wrapped(network), nncf.Dataset([x]))
     return kinds(quantised, "nncf"), quantised(x)
 
 
