@@ -26,11 +26,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from ansnet.functional.function import compilable
+from ansnet.functional.function import calls_for_operator, compilable
 from ansnet.functional.kernel import kernel
-from ansnet.functional.left_out import refuse, refuse_layouts
+from ansnet.functional.left_out import refuse_layouts
 
 
 class ReLU(torch.autograd.Function):
@@ -71,24 +72,26 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 
     Args:
         input: any shape.
-        inplace: left out, see ``docs/complete.md``.
+        inplace: write the result to ``input`` as well, in the place of what was there.
 
     Returns:
-        A new tensor of the same shape and dtype.
+        A new tensor of the same shape and dtype; or ``input``.
 
     Raises:
         TypeError: ``input`` is not a tensor.
-        RuntimeError: ``input`` is Boolean or complex, which have no order.
+        RuntimeError: ``input`` is Boolean or complex, which have no order; or it is to be written to,
+            and is a leaf of the graph that requires grad.
 
     Example:
         >>> relu(torch.tensor([-1.0, 0.0, 2.0]))
         tensor([0., 0., 2.])
     """
+    if calls_for_operator(input):
+        return F.relu(input, inplace)
     if not isinstance(input, Tensor):
         raise TypeError(f"relu expects a tensor, got {type(input).__name__}")
-    refuse("relu", inplace=inplace)
     refuse_layouts("relu", input)
     if input.dtype == torch.bool or input.is_complex():
         raise RuntimeError(f"relu is not defined for {input.dtype}")
     z: Tensor = apply_relu(input)
-    return z
+    return input.copy_(z) if inplace else z

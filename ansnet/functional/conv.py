@@ -71,7 +71,15 @@ from ansnet.functional.arguments import (
     in_memory_format,
     is_channels_last,
 )
-from ansnet.functional.function import compilable, only_numbers, where_needed
+from ansnet.functional.function import (
+    as_new,
+    calls_for_operator,
+    compilable,
+    only_numbers,
+    save,
+    saved,
+    where_needed,
+)
 from ansnet.functional.kernel import kernel
 
 Pair = tuple[int, int]
@@ -95,7 +103,7 @@ class Conv2d(torch.autograd.Function):
         if suits and repays_transforms(x, len(w)) and winograd.allowed():
             z = winograd.convolve(x, w, b, padding)
             if is_finite(z):
-                return z
+                return as_new(z)
         return F.conv2d(x, w, b, stride, padding, dilation, groups)
 
     @staticmethod
@@ -104,12 +112,11 @@ class Conv2d(torch.autograd.Function):
         needs_grad_x, needs_grad_w, *_ = ctx.needs_input_grad
         ctx.image_size, ctx.window_size = x.shape[2:], w.shape[2:]
         ctx.plain, ctx.channels_last = not winograd.allowed(), is_channels_last(w)
-        ctx.save_for_backward(where_needed(needs_grad_w, x), where_needed(needs_grad_x, w))
-        ctx.save_for_forward(x, w)
+        save(ctx, (where_needed(needs_grad_w, x), where_needed(needs_grad_x, w)), (x, w))
 
     @staticmethod
     def backward(ctx: Any, grad_z: Tensor) -> tuple[Tensor | None, ...]:
-        x, w = ctx.saved_tensors
+        x, w = saved(ctx, ctx.for_backward)
         hyperparameters = ctx.stride, ctx.padding, ctx.dilation, ctx.groups
         grad_x = grad_w = grad_b = None
         # x̄ last, so that it need not be kept beside what w̄ takes
@@ -128,7 +135,7 @@ class Conv2d(torch.autograd.Function):
     def jvp(
         ctx: Any, tangent_x: Tensor, tangent_w: Tensor, tangent_b: Tensor | None, *_: None
     ) -> Tensor:
-        x, w = ctx.saved_tensors
+        x, w = saved(ctx, ctx.for_forward)
         hyperparameters = ctx.stride, ctx.padding, ctx.dilation, ctx.groups
         through_x = F.conv2d(tangent_x, w, tangent_b, *hyperparameters)
         return through_x + F.conv2d(x, tangent_w, None, *hyperparameters)
@@ -354,6 +361,8 @@ def conv2d(
         tensor([[[[1., 2.],
                   [2., 4.]]]])
     """
+    if calls_for_operator(input, weight, bias):
+        return F.conv2d(input, weight, bias, stride, padding, dilation, groups)
     if input.dim() == 3:
         return conv2d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(0)
     strides, dilations = as_pair("stride", stride, 1), as_pair("dilation", dilation, 1)

@@ -14,7 +14,7 @@ Source: PyTorch, *Extending PyTorch* and *Extending torch.func with autograd.Fun
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -63,13 +63,41 @@ def each_another(arguments: tuple[Any, ...]) -> list[Any]:
     return others
 
 
+def calls_for_operator(*tensors: torch.Tensor | None) -> bool:
+    """Whether PyTorch's operator is asked for by its name, and not the formula that stands in for it.
+
+    So it is in what is exported (`torch.export`, ONNX) or recorded by TorchScript: such a graph holds
+    operators of PyTorch's and no Function, and who reads it knows those and not our arrangement of
+    them. And so it is for a tensor that has a say in what PyTorch's functions do with it, by a
+    ``__torch_function__`` of its own: quantised weights, and what `torch.fx` traces.
+    """
+    return is_exported() or any(map(has_a_say, tensors))
+
+
+def is_exported() -> bool:
+    """Whether what runs is being made a graph of PyTorch's operators, by an exporter or TorchScript."""
+    traced: bool = torch.jit.is_tracing()  # type: ignore[no-untyped-call,attr-defined]
+    return torch.compiler.is_exporting() or traced
+
+
+def has_a_say(tensor: torch.Tensor | None) -> bool:
+    """Whether the class of a tensor has a ``__torch_function__`` of its own."""
+    kind = type(tensor)
+    if tensor is None or kind is torch.Tensor or kind is torch.nn.Parameter:
+        return False
+    function = getattr(kind, "__torch_function__", None)
+    own = getattr(function, "__func__", function)
+    return own not in (None, EVERY_TENSORS, torch._C._disabled_torch_function_impl)
+
+
 def only_numbers(*tensors: torch.Tensor) -> bool:
     """Whether the tensors' values are all that is asked for, so that memory may be written to.
 
     Not so where autograd records (second derivatives), under a transformation of `torch.func`, in a
-    compiler's trace, or for tensors of another kind, such as an export's or a batch of gradients.
+    compiler's trace, where each operation is reported to a mode (a counter of them), or for tensors of
+    another kind, such as an export's or a batch of gradients.
     """
-    if torch.is_grad_enabled() or is_transformed():
+    if torch.is_grad_enabled() or is_transformed() or torch._C._len_torch_dispatch_stack():
         return False
     kinds = torch.Tensor, torch.nn.Parameter
     return all(type(tensor) in kinds and not may_be_batched(tensor) for tensor in tensors)
@@ -88,8 +116,36 @@ def is_transformed() -> bool:
     return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
 
 
+def as_new(z: torch.Tensor) -> torch.Tensor:
+    """What a Function's forward has made, with no trace of its being a view of something else it made.
+
+    For autograd refuses writing in place to a view that a Function returns, as
+    ``nn.ReLU(inplace=True)`` would behind a batch normalisation.
+    """
+    return z if torch._C._are_functorch_transforms_active() else z.data
+
+
+def save(
+    ctx: Any, for_backward: Sequence[torch.Tensor | None], for_forward: Sequence[torch.Tensor | None]
+) -> None:
+    """Save for both modes, without the Nones: who looks at a graph expects tensors (torchviz)."""
+    ctx.for_backward, ctx.for_forward = map(are_given, (for_backward, for_forward))
+    ctx.save_for_backward(*(tensor for tensor in for_backward if tensor is not None))
+    ctx.save_for_forward(*(tensor for tensor in for_forward if tensor is not None))
+
+
+def are_given(tensors: Sequence[torch.Tensor | None]) -> tuple[bool, ...]:
+    return tuple(tensor is not None for tensor in tensors)
+
+
+def saved(ctx: Any, given: tuple[bool, ...]) -> list[Any]:
+    """What `save` was given: by ``ctx.for_backward``, or in ``jvp`` by ``ctx.for_forward``."""
+    tensors = list(ctx.saved_tensors)
+    return [tensors.pop(0) if is_given else None for is_given in given]
+
+
 def where_needed(needed: bool, tensor: torch.Tensor) -> torch.Tensor | None:
-    """The tensor, for ``ctx.save_for_backward``, or None where the backward will not read it.
+    """The tensor, for `save`, or None where the backward will not read it.
 
     Under a transformation it is always saved. The batching rule that PyTorch generates (2.11 to 2.15)
     knows the batch axes of one list only, of what was saved last, and takes it for both: for the
@@ -106,4 +162,5 @@ def first_derivative_only(*tensors: torch.Tensor | None) -> bool:
     return all(forward_ad.unpack_dual(tensor).tangent is None for tensor in given)
 
 
+EVERY_TENSORS = torch.Tensor.__dict__["__torch_function__"].__func__
 REVERSE_MODE = ("forward", "setup_context", "backward")

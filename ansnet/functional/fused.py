@@ -31,13 +31,14 @@ from torch import Tensor
 
 from ansnet.functional.activation import relu, where_positive
 from ansnet.functional.arguments import Size2, in_memory_format, is_channels_last
-from ansnet.functional.function import first_derivative_only
+from ansnet.functional.function import calls_for_operator, first_derivative_only, save, saved
 from ansnet.functional.kernel import if_short, kernel
 from ansnet.functional.normalization import (
     BatchNorm1d,
     affine,
     apply_batch_norm2d,
     asked_for,
+    batch_norm2d,
     channels_behind,
     channels_in_front,
     checked_batch_norm,
@@ -48,6 +49,7 @@ from ansnet.functional.pooling import (
     Pair,
     checked_window,
     first_maxima,
+    max_pool2d,
     relu_max_pool2d,
     to_place,
 )
@@ -75,13 +77,13 @@ class BatchNormReLU2d(torch.autograd.Function):
         ctx.training, ctx.dtype, ctx.channels_last = True, x.dtype, is_channels_last(x)
         if place is not None:
             ctx.mark_non_differentiable(place)
-        ctx.save_for_backward(x, gamma, beta, mu, v, place)
+        save(ctx, (x, gamma, beta, mu, v, place), ())
 
     @staticmethod
     def backward(
         ctx: Any, grad_z: Tensor, grad_mu: Tensor, grad_v: Tensor, _: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        x, gamma, beta, mu, v, place = ctx.saved_tensors
+        x, gamma, beta, mu, v, place = saved(ctx, ctx.for_backward)
         inputs = x, gamma, beta, place, grad_z, mu, v
         options = ctx.eps, ctx.window_size, ctx.channels_last
         grads: tuple[Tensor | None, ...]
@@ -180,6 +182,10 @@ def batch_norm_relu2d(
         >>> batch_norm_relu2d(torch.tensor([[[[1.0, 3.0]]]]), training=True, eps=0.0)
         tensor([[[[0., 1.]]]])
     """
+    arguments = input, weight, bias, running_mean, running_var, training, momentum, eps
+    if calls_for_operator(*arguments[:5]):
+        y = relu(batch_norm2d(*arguments))
+        return y if window_size is None else max_pool2d(y, window_size, ties="first")
     window = None if window_size is None else checked_window("batch_norm_relu2d", input, window_size)
 
     def apply(
@@ -192,5 +198,4 @@ def batch_norm_relu2d(
         y, mu, v = apply_batch_norm2d(x, gamma, beta, *running)
         return relu(y) if window is None else relu_max_pool2d(y, window), mu, v
 
-    arguments = input, weight, bias, running_mean, running_var
-    return checked_batch_norm(apply, ("N", "C", "H", "W"), *arguments, training, momentum, eps)
+    return checked_batch_norm(apply, ("N", "C", "H", "W"), *arguments)

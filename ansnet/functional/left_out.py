@@ -11,11 +11,6 @@ import torch
 from torch import Tensor
 
 LEFT_OUT: dict[str, tuple[object, str]] = {
-    "inplace": (
-        False,
-        "a formula's output is a new tensor, and the input stays as it is; "
-        "torch.nn.functional.relu works in place",
-    ),
     "return_indices": (
         False,
         "the place in its window, a byte, is kept instead of an index; "

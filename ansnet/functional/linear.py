@@ -38,7 +38,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ansnet.functional.arguments import cast_for_autocast
-from ansnet.functional.function import compilable, where_needed
+from ansnet.functional.function import as_new, calls_for_operator, compilable, save, saved, where_needed
 
 
 class Linear(torch.autograd.Function):
@@ -48,18 +48,17 @@ class Linear(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, w: Tensor, b: Tensor | None) -> Tensor:
-        return F.linear(x, w, b)
+        return as_new(F.linear(x, w, b))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         x, w, _ = inputs
         needs_grad_x, needs_grad_w, _ = ctx.needs_input_grad
-        ctx.save_for_backward(where_needed(needs_grad_w, x), where_needed(needs_grad_x, w))
-        ctx.save_for_forward(x, w)
+        save(ctx, (where_needed(needs_grad_w, x), where_needed(needs_grad_x, w)), (x, w))
 
     @staticmethod
     def backward(ctx: Any, grad_z: Tensor) -> tuple[Tensor | None, ...]:
-        x, w = ctx.saved_tensors
+        x, w = saved(ctx, ctx.for_backward)
         grad_x = grad_w = grad_b = None
         if ctx.needs_input_grad[0]:
             grad_x = grad_z @ w.conj()
@@ -71,7 +70,7 @@ class Linear(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, tangent_x: Tensor, tangent_w: Tensor, tangent_b: Tensor | None) -> Tensor:
-        x, w = ctx.saved_tensors
+        x, w = saved(ctx, ctx.for_forward)
         return F.linear(tangent_x, w, tangent_b) + F.linear(x, tangent_w)
 
 
@@ -101,6 +100,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         >>> linear(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0]]), torch.tensor([5.0]))
         tensor([[16.]])
     """
+    if calls_for_operator(input, weight, bias):
+        return F.linear(input, weight, bias)
     if weight.dim() != 2 or input.dim() == 0 or input.shape[-1] != weight.shape[1]:
         raise RuntimeError(
             "linear expects an input of shape (…, D) and a weight of shape (F, D), "

@@ -44,6 +44,7 @@ from __future__ import annotations
 from typing import Any, Literal, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ansnet.functional.arguments import (
@@ -52,7 +53,7 @@ from ansnet.functional.arguments import (
     at_least_float32,
     autocast_applies,
 )
-from ansnet.functional.function import compilable, is_transformed
+from ansnet.functional.function import calls_for_operator, compilable, is_transformed, save, saved
 from ansnet.functional.left_out import refuse, refuse_layouts
 
 Reduction = Literal["none", "mean", "sum"]
@@ -86,19 +87,18 @@ class SoftmaxCrossEntropy(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         x, target, w, ctx.options = inputs
         _, ctx.reduction, _ = ctx.options
-        ctx.save_for_backward(x, target, w)
-        ctx.save_for_forward(x, target, w)
+        save(ctx, (x, target, w), (x, target, w))
 
     @staticmethod
     def backward(ctx: Any, grad_z: Tensor) -> tuple[Tensor | None, ...]:
-        x, target, w = ctx.saved_tensors
+        x, target, w = saved(ctx, ctx.for_backward)
         dz, counts, share = derivative(x, target, w, ctx.options)
         g = torch.where(counts[:, None], of_rows(grad_z, ctx.reduction) * share, 0)
         return as_dtype(g * dz, x.dtype), None, None, None
 
     @staticmethod
     def jvp(ctx: Any, tangent_x: Tensor, *_: None) -> Tensor:
-        x, target, w = ctx.saved_tensors
+        x, target, w = saved(ctx, ctx.for_forward)
         dz, counts, share = derivative(x, target, w, ctx.options)
         tangents = torch.where(counts, (tangent_x * dz).sum(1) * share, 0)
         return as_dtype(reduced(tangents, ctx.reduction), x.dtype)
@@ -121,12 +121,11 @@ class SoftTargetCrossEntropy(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         x, target, w, ctx.reduction, ctx.label_smoothing = inputs
-        ctx.save_for_backward(x, target, w)
-        ctx.save_for_forward(x, target, w)
+        save(ctx, (x, target, w), (x, target, w))
 
     @staticmethod
     def backward(ctx: Any, grad_z: Tensor) -> tuple[Tensor | None, ...]:
-        (x, target, w), s = ctx.saved_tensors, ctx.label_smoothing
+        (x, target, w), s = saved(ctx, ctx.for_backward), ctx.label_smoothing
         g = of_rows(at_least_float32(grad_z), ctx.reduction) / number_of_rows(x, ctx.reduction)
         grad_x = grad_target = grad_w = None
         if ctx.needs_input_grad[0]:
@@ -142,7 +141,7 @@ class SoftTargetCrossEntropy(torch.autograd.Function):
     def jvp(
         ctx: Any, tangent_x: Tensor, tangent_target: Tensor, tangent_w: Tensor | None, *_: None
     ) -> Tensor:
-        (x, target, w), s = ctx.saved_tensors, ctx.label_smoothing
+        (x, target, w), s = saved(ctx, ctx.for_forward), ctx.label_smoothing
         y, log_p = smoothed(target, s), log_softmax(x)
         q, tangent_q = weighted(y, w), weighted((1 - s) * tangent_target, w)
         if tangent_w is not None:
@@ -282,6 +281,15 @@ def cross_entropy(
         tensor(1.3863)
     """
     refuse("cross_entropy", size_average=size_average, reduce=reduce)
+    if calls_for_operator(input, target, weight):
+        return F.cross_entropy(
+            input,
+            target,
+            weight,
+            ignore_index=ignore_index,
+            reduction=reduction,
+            label_smoothing=label_smoothing,
+        )
     check_weight(weight)
     refuse_layouts("cross_entropy", input, target, weight)
     class_axis = min(1, input.dim() - 1)

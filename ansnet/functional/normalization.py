@@ -51,19 +51,38 @@ Source: the notebook, "Batch normalizace pro 2D vstupy"; Ioffe and Szegedy, *Bat
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from math import prod
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, rsqrt
 from torch.autograd import forward_ad
 
 from ansnet.functional.arguments import OptionalTensor, as_dtype, at_least_float32
-from ansnet.functional.function import compilable, is_transformed, where_needed
+from ansnet.functional.function import (
+    as_new,
+    calls_for_operator,
+    compilable,
+    is_exported,
+    is_transformed,
+    save,
+    saved,
+    where_needed,
+)
 from ansnet.functional.kernel import kernel
 
 Gradients = tuple[Tensor | None, ...]
+TRAINING_EXPORTED = (
+    "batch normalisation is exported in training mode, and so will normalise by the batch that it is "
+    "given; call .eval() before, for the running averages"
+)
+
+
+class TrainingModeWarning(UserWarning):
+    """A network is exported as it trains, and not as it answers."""
 
 
 class BatchNorm1d(torch.autograd.Function):
@@ -98,12 +117,12 @@ class BatchNorm1d(torch.autograd.Function):
         _, mu, v = output if ctx.training else (None, running_mean, running_var)
         ctx.dtype = x.dtype
         reads_x = ctx.training or ctx.needs_input_grad[1]
-        ctx.save_for_backward(where_needed(reads_x, x), gamma, mu, v)
-        ctx.save_for_forward(x, gamma, mu, v)
+        save(ctx, (where_needed(reads_x, x), gamma, mu, v), (x, gamma, mu, v))
 
     @staticmethod
     def backward(ctx: Any, grad_z: Tensor, *grad_statistics: Tensor) -> Gradients:
-        return *BatchNorm1d.gradients(ctx, *ctx.saved_tensors, grad_z, *grad_statistics), *[None] * 4
+        tensors = saved(ctx, ctx.for_backward)
+        return *BatchNorm1d.gradients(ctx, *tensors, grad_z, *grad_statistics), *[None] * 4
 
     @staticmethod
     def gradients(
@@ -127,7 +146,7 @@ class BatchNorm1d(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        return BatchNorm1d.tangents(ctx, *ctx.saved_tensors, *tangents)
+        return BatchNorm1d.tangents(ctx, *saved(ctx, ctx.for_forward), *tangents)
 
     @staticmethod
     def tangents(
@@ -176,15 +195,15 @@ class BatchNorm2d(torch.autograd.Function):
         # spelled out: torch 2.11's compiler tells by their number whether ctx comes first
         arguments = gamma, beta, running_mean, running_var, training, eps
         z, mu, v = BatchNorm1d.forward(channels_behind(x), *arguments)
-        return channels_in_front(z), mu, v
+        return as_new(channels_in_front(z)), mu, v
 
     setup_context = BatchNorm1d.setup_context
 
     @staticmethod
     def backward(ctx: Any, grad_z: Tensor, *grad_statistics: Tensor) -> Gradients:
-        x, *saved = ctx.saved_tensors
+        x, *others = saved(ctx, ctx.for_backward)
         grad_x, grad_gamma, grad_beta = BatchNorm1d.gradients(
-            ctx, channels_behind(x), *saved, channels_behind(grad_z), *grad_statistics
+            ctx, channels_behind(x), *others, channels_behind(grad_z), *grad_statistics
         )
         return channels_in_front(grad_x), grad_gamma, grad_beta, *[None] * 4
 
@@ -192,9 +211,9 @@ class BatchNorm2d(torch.autograd.Function):
     def jvp(
         ctx: Any, tangent_x: Tensor, *tangents: Tensor | None
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        x, *saved = ctx.saved_tensors
+        x, *others = saved(ctx, ctx.for_forward)
         tangent_z, tangent_mu, tangent_v = BatchNorm1d.tangents(
-            ctx, channels_behind(x), *saved, channels_behind(tangent_x), *tangents
+            ctx, channels_behind(x), *others, channels_behind(tangent_x), *tangents
         )
         return channels_in_front(tangent_z), tangent_mu, tangent_v
 
@@ -392,7 +411,7 @@ def batch_norm1d(
     """
     arguments = input, weight, bias, running_mean, running_var
     apply, axes = apply_batch_norm1d, tuple("NC")
-    if input.dim() == 3:  # the rows are those of N and L
+    if not calls_for_operator(input) and input.dim() == 3:  # the rows are those of N and L
         apply, axes = apply_batch_norm2d, (*axes, "L")
     return checked_batch_norm(apply, axes, *arguments, training, momentum, eps)
 
@@ -442,6 +461,11 @@ def checked_batch_norm(
     eps: float,
 ) -> Tensor:
     """Apply a Function that gives z, μ, v, once the arguments are checked, and keep the averages up."""
+    if calls_for_operator(input, weight, bias, running_mean, running_var):
+        if training and is_exported():
+            warn_of_training()
+        tensors = input, running_mean, running_var, weight, bias
+        return F.batch_norm(*tensors, training, momentum, eps)
     if input.dim() != len(axes):
         raise ValueError(
             f"batch normalisation expects an input of shape ({', '.join(axes)}), "
@@ -490,6 +514,11 @@ def checked_batch_norm(
         update(running_mean, mu, momentum)
         update(running_var, v * (num_rows / (num_rows - 1)), momentum)
     return z
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # or Dynamo leaves it out
+def warn_of_training() -> None:
+    warnings.warn(TRAINING_EXPORTED, TrainingModeWarning, stacklevel=2)
 
 
 @torch.no_grad()

@@ -59,7 +59,7 @@ from ansnet.functional.arguments import (
     is_channels_last,
     smallest_int,
 )
-from ansnet.functional.function import compilable
+from ansnet.functional.function import calls_for_operator, compilable
 from ansnet.functional.kernel import if_short, kernel
 from ansnet.functional.left_out import refuse, refuse_layouts
 from ansnet.functional.overlapping_pooling import (
@@ -277,11 +277,15 @@ def max_pool2d(
         >>> max_pool2d(x, 2, stride=1)
         tensor([[[8., 7., 6.]]])
     """
+    z: Tensor
     refuse("max_pool2d", return_indices=return_indices)
     if ties not in get_args(Ties):
         raise ValueError(f"ties must be 'all' or 'first', got {ties!r}")
+    if calls_for_operator(input):  # whose gradient is that of the first
+        settings: Any = window_size, stride, padding, dilation, ceil_mode
+        z = F.max_pool2d(input, *settings)
+        return z
     windows = checked_windows(window_size, stride, padding, dilation, ceil_mode)
-    z: Tensor
     if are_side_by_side(windows):
         checked_window("max_pool2d", input, windows.size)
         if ties == "all":
@@ -319,8 +323,12 @@ def relu_max_pool2d(input: Tensor, window_size: Size2) -> Tensor:
         >>> relu_max_pool2d(torch.tensor([[[1.0, 2.0, -3.0, -4.0], [8.0, 7.0, -6.0, -5.0]]]), 2)
         tensor([[[8., 0.]]])
     """
-    window = checked_window("relu_max_pool2d", input, window_size)
     z: Tensor
+    if calls_for_operator(input):
+        size: Any = window_size
+        z = F.max_pool2d(F.relu(input), size)
+        return z
+    window = checked_window("relu_max_pool2d", input, window_size)
     z, _ = apply_first_max_pool2d(input, window, True)
     return z
 

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ansnet.functional.function import compilable, first_derivative_only
+from ansnet.functional.function import calls_for_operator, compilable, first_derivative_only
 
 
 class Reshape(torch.autograd.Function):
@@ -79,6 +79,8 @@ def reshape(input: Tensor, *shape: int | tuple[int, ...]) -> Tensor:
                 [4, 5]])
     """
     sizes: Any = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+    if calls_for_operator(input):
+        return input.reshape(tuple(sizes))
     if is_recorded(input):
         z: Tensor = apply_reshape(input, tuple(sizes))
         return z
@@ -113,6 +115,8 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         >>> flatten(torch.zeros(2, 3, 4), 1).shape
         torch.Size([2, 12])
     """
+    if calls_for_operator(input):
+        return torch.flatten(input, start_dim, end_dim)
     num_axes = max(1, input.dim())  # a scalar counts as one axis
     for name, axis in (("start_dim", start_dim), ("end_dim", end_dim)):
         if not -num_axes <= axis < num_axes:

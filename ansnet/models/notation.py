@@ -23,17 +23,25 @@ Grammar, blanks aside::
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
-import torch
 from torch import nn
 
-import ansnet.modules
-from ansnet.modules import Residual, Sequence
+from ansnet.modules import (
+    BatchNorm1d,
+    BatchNorm2d,
+    Conv2d,
+    Flatten,
+    Linear,
+    MaxPool2d,
+    ReLU,
+    Residual,
+    Sequence,
+    to_torch,
+)
 
 takes_number = {"C": "number of filters", "M": "window size", "L": "number of outputs"}
 takes_none = {"N", "R"}
@@ -170,8 +178,6 @@ class Network(Sequence):
         notation: see `ansnet.models.notation`.
         in_shape: channels, height and width of the images.
         bias: give a bias even to those C and L that are directly followed by N.
-        layers: where the layers come from: `ansnet.modules`, or `torch.nn` for the same network of
-            PyTorch's own (see `torch_twin`).
 
     Attributes:
         notation: as given.
@@ -188,40 +194,37 @@ class Network(Sequence):
         notation: str,
         in_shape: tuple[int, int, int] = (3, 32, 32),
         bias: bool = False,
-        layers: ModuleType = ansnet.modules,
     ) -> None:
         super().__init__()
         self.notation = notation
         self.in_shape = in_shape
         self.bias = bias
-        builder = _Builder(notation, in_shape, bias, layers)
+        builder = _Builder(notation, in_shape, bias)
         for name, layer in builder.build(parse(notation)):
             self.add_module(name, layer)
         if len(builder.shape) != 1:
             raise NotationError(notation, len(notation), "a network ends with a linear layer, as L(10)")
         (self.out_features,) = builder.shape
 
+    def __getitem__(self, index: Any) -> Any:
+        """A layer; or of a slice a `Sequence`, since part of the network has another notation."""
+        if isinstance(index, slice):
+            return Sequence(OrderedDict(list(self._modules.items())[index]))
+        return super().__getitem__(index)
 
-def torch_twin(network: Network) -> Network:
-    """The same network from `torch.nn` layers, with a copy of the weights, in the same mode.
 
-    Draws no random numbers: whatever follows is as random as it would have been without.
-    """
-    with torch.random.fork_rng(devices=[]):
-        twin = Network(network.notation, network.in_shape, network.bias, layers=nn)
-    twin.to(next(network.parameters()))
-    twin.load_state_dict(network.state_dict())
-    return twin.train(network.training)
+def torch_twin(network: nn.Module) -> nn.Module:
+    """The same network from `torch.nn` layers, with a copy of its weights (`to_torch`)."""
+    return to_torch(network)
 
 
 class _Builder:
     """Turns parsed items into named layers, following the shape that flows through them."""
 
-    def __init__(self, notation: str, shape: tuple[int, ...], bias: bool, layers: Any) -> None:
+    def __init__(self, notation: str, shape: tuple[int, ...], bias: bool) -> None:
         self.notation = notation
         self.shape = shape  # (channels, height, width), or (features,) once flattened
         self.bias = bias
-        self.layers = layers
 
     def build(self, items: tuple[Item, ...]) -> Iterator[tuple[str, nn.Module]]:
         count: Counter[str] = Counter()
@@ -254,12 +257,12 @@ class _Builder:
             case "C":
                 channels, height, width = self.image(item)
                 self.shape = (item.number, height, width)
-                return [("conv", self.layers.Conv2d(channels, item.number, 3, padding=1, bias=bias))]
+                return [("conv", Conv2d(channels, item.number, 3, padding=1, bias=bias))]
             case "N":
-                kind = self.layers.BatchNorm2d if len(self.shape) == 3 else self.layers.BatchNorm1d
+                kind = BatchNorm2d if len(self.shape) == 3 else BatchNorm1d
                 return [("norm", kind(self.shape[0]))]
             case "R":
-                return [("relu", self.layers.ReLU())]
+                return [("relu", ReLU())]
             case "M":
                 channels, height, width = self.image(item)
                 if min(height, width) < item.number:
@@ -272,8 +275,7 @@ class _Builder:
                 self.shape = (channels, height // item.number, width // item.number)
                 # PyTorch's choice among equal maxima, so that the twin is the same network; ties are
                 # frequent where an image is flat, and torch.nn knows no other choice.
-                ties = {} if self.layers is nn else {"ties": "first"}
-                return [("pool", self.layers.MaxPool2d(item.number, **ties))]
+                return [("pool", MaxPool2d(item.number, ties="first"))]
             case _:
                 return self.linear(item, bias)
 
@@ -282,10 +284,10 @@ class _Builder:
         if len(self.shape) == 3:
             channels, height, width = self.shape
             self.shape = (channels * height * width,)
-            flatten = [("flatten", self.layers.Flatten())]
+            flatten = [("flatten", Flatten())]
         (features,) = self.shape
         self.shape = (item.number,)
-        return [*flatten, ("linear", self.layers.Linear(features, item.number, bias=bias))]
+        return [*flatten, ("linear", Linear(features, item.number, bias=bias))]
 
     def image(self, item: Layer) -> tuple[int, int, int]:
         if len(self.shape) != 3:

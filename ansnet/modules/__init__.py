@@ -5,6 +5,7 @@ Parameters, buffers and state-dict keys are those of `torch.nn`, so weights move
 
 from ansnet.modules.activation import ReLU
 from ansnet.modules.conv import Conv2d
+from ansnet.modules.conversion import from_torch, kept_layers, to_torch
 from ansnet.modules.linear import Linear
 from ansnet.modules.loss import SoftmaxCrossEntropy
 from ansnet.modules.normalization import BatchNorm1d, BatchNorm2d
@@ -24,4 +25,7 @@ __all__ = [
     "Residual",
     "Sequence",
     "SoftmaxCrossEntropy",
+    "from_torch",
+    "kept_layers",
+    "to_torch",
 ]

@@ -5,19 +5,18 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ansnet.functional import relu
-from ansnet.functional.left_out import refuse
+from ansnet.modules.layer import Layer, leaf
 
 
-class ReLU(nn.Module):
+class ReLU(Layer, nn.ReLU):
     """`ansnet.functional.relu`, in the place of `torch.nn.ReLU`. Any shape to the same.
 
     Args:
-        inplace: left out, see ``docs/complete.md``.
+        inplace: write the output to the input as well.
     """
 
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        refuse("ReLU", inplace=inplace)
+    twin = nn.ReLU
 
+    @leaf
     def forward(self, input: Tensor) -> Tensor:
-        return relu(input)
+        return relu(input, self.inplace)

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from ansnet.functional import conv2d
 from ansnet.functional.arguments import Size2
+from ansnet.modules.layer import Layer, leaf
 
 Pair = int | tuple[int, int]
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 
 
-class Conv2d(nn.Conv2d):
+class Conv2d(Layer, nn.Conv2d):
     """`ansnet.functional.conv2d` with its filters, in the place of `torch.nn.Conv2d`.
 
     Args:
@@ -38,6 +39,8 @@ class Conv2d(nn.Conv2d):
         ValueError: ``groups`` divides the channels or the filters not evenly, or ``padding`` or
             ``padding_mode`` is an unknown word.
     """
+
+    twin = nn.Conv2d
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class Conv2d(nn.Conv2d):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
+    @leaf
     def forward(self, input: Tensor) -> Tensor:
         padding: Size2 | str = self.padding
         if self.padding_mode != "zeros":

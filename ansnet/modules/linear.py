@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from ansnet.functional import linear
+from ansnet.modules.layer import Layer, leaf
 
 
-class Linear(nn.Linear):
+class Linear(Layer, nn.Linear):
     """`ansnet.functional.linear` with its weights, in the place of `torch.nn.Linear`.
 
     Args:
@@ -23,6 +24,8 @@ class Linear(nn.Linear):
 
     Shapes: … × D to … × F; weight F × D, bias F.
     """
+
+    twin = nn.Linear
 
     def __init__(
         self,
@@ -41,5 +44,6 @@ class Linear(nn.Linear):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
+    @leaf
     def forward(self, input: Tensor) -> Tensor:
         return linear(input, self.weight, self.bias)

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from ansnet.functional import cross_entropy
 from ansnet.functional.left_out import refuse
 from ansnet.functional.loss import Reduction, check_hyperparameters, check_weight
+from ansnet.modules.layer import Layer, leaf
 
 
-class SoftmaxCrossEntropy(nn.Module):
+class SoftmaxCrossEntropy(Layer, nn.CrossEntropyLoss):
     """`ansnet.functional.cross_entropy`, in the place of `torch.nn.CrossEntropyLoss`.
 
     Args:
@@ -24,7 +25,8 @@ class SoftmaxCrossEntropy(nn.Module):
         ValueError, RuntimeError, TypeError: an argument is out of its range, or the weight no tensor.
     """
 
-    weight: Tensor | None
+    twin = nn.CrossEntropyLoss
+    reduction: Reduction
 
     def __init__(
         self,
@@ -35,15 +37,13 @@ class SoftmaxCrossEntropy(nn.Module):
         reduction: Reduction = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__()
         refuse("SoftmaxCrossEntropy", size_average=size_average, reduce=reduce)
         check_weight(weight)
         check_hyperparameters(ignore_index, reduction, label_smoothing)
-        self.register_buffer("weight", weight)
-        self.ignore_index = ignore_index
-        self.reduction: Reduction = reduction
-        self.label_smoothing = label_smoothing
+        settings = size_average, ignore_index, reduce, reduction, label_smoothing
+        super().__init__(weight, *settings)
 
+    @leaf
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return cross_entropy(
             input,

@@ -13,6 +13,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from ansnet.functional import batch_norm1d, batch_norm2d
+from ansnet.modules.layer import Layer, leaf
 
 
 class BatchNormFunction(Protocol):
@@ -31,7 +32,7 @@ class BatchNormFunction(Protocol):
     ) -> Tensor: ...
 
 
-class BatchNorm1d(nn.BatchNorm1d):
+class BatchNorm1d(Layer, nn.BatchNorm1d):
     """`ansnet.functional.batch_norm1d`, in the place of `torch.nn.BatchNorm1d`.
 
     Args: as `torch.nn.BatchNorm1d`.
@@ -39,11 +40,14 @@ class BatchNorm1d(nn.BatchNorm1d):
     Shapes: N × C to N × C, or N × C × L to N × C × L.
     """
 
+    twin = nn.BatchNorm1d
+
+    @leaf
     def forward(self, input: Tensor) -> Tensor:
         return apply_batch_norm(self, batch_norm1d, input)
 
 
-class BatchNorm2d(nn.BatchNorm2d):
+class BatchNorm2d(Layer, nn.BatchNorm2d):
     """`ansnet.functional.batch_norm2d`, in the place of `torch.nn.BatchNorm2d`.
 
     Args: as `torch.nn.BatchNorm2d`.
@@ -51,6 +55,9 @@ class BatchNorm2d(nn.BatchNorm2d):
     Shapes: N × C × H × W to N × C × H × W.
     """
 
+    twin = nn.BatchNorm2d
+
+    @leaf
     def forward(self, input: Tensor) -> Tensor:
         return apply_batch_norm(self, batch_norm2d, input)
 

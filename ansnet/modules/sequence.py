@@ -3,32 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import _has_any_global_hook
+from torch.overrides import _get_current_function_mode_stack
+from torch.utils._device import DeviceContext
 
 from ansnet.functional import batch_norm_relu2d, relu_max_pool2d
+from ansnet.functional.function import calls_for_operator
 from ansnet.modules.activation import ReLU
+from ansnet.modules.layer import Layer
 from ansnet.modules.normalization import BatchNorm2d, apply_batch_norm
 from ansnet.modules.pooling import MaxPool2d
 
 
-class Sequence(nn.Sequential):
+class Sequence(Layer, nn.Sequential):
     """Layers in a row, in the place of `torch.nn.Sequential`.
 
     Where batch normalisation, ReLU and max-pooling (``ties="first"``, windows side by side) follow each
     other, or two of them do, they are computed by the one function that `ansnet.functional` has for
-    them. The layers, their parameters and state-dict keys are what they would be otherwise. Layers
-    with hooks, which expect to be called, and layers of any other class, subclasses too, are called one
-    by one; so are all in what `torch.compile` compiles as a whole, since it joins them itself.
+    them. The layers, their parameters and state-dict keys are what they would be otherwise.
+
+    Nobody is to notice. So each is called by itself where somebody may be watching (`is_watched`,
+    `is_as_made`), in what is exported, and in what `torch.compile` compiles as a whole, since it joins
+    them itself.
     """
+
+    twin = nn.Sequential
 
     def forward(self, input: Tensor) -> Tensor:
         layers = list(self)
+        joins = not torch.compiler.is_compiling() and not calls_for_operator(input) and not is_watched()
         while layers:
-            length, function = first_step(layers)
+            length, function = first_step(layers) if joins else ONE
             input = function(*layers[:length], input)
             del layers[:length]
         return input
@@ -39,12 +49,12 @@ def normalise(layer: BatchNorm2d, _: ReLU, input: Tensor) -> Tensor:
 
 
 def normalise_and_pool(layer: BatchNorm2d, _: ReLU, pool: MaxPool2d, input: Tensor) -> Tensor:
-    function = partial(batch_norm_relu2d, window_size=pool.window_size)
+    function = partial(batch_norm_relu2d, window_size=pool.kernel_size)
     return apply_batch_norm(layer, function, input)
 
 
 def rectify_and_pool(_: ReLU, pool: MaxPool2d, input: Tensor) -> Tensor:
-    return relu_max_pool2d(input, pool.window_size)
+    return relu_max_pool2d(input, pool.kernel_size)
 
 
 STEPS: dict[tuple[type[nn.Module], ...], Callable[..., Tensor]] = {
@@ -56,12 +66,11 @@ STEPS: dict[tuple[type[nn.Module], ...], Callable[..., Tensor]] = {
 
 def first_step(layers: list[nn.Module]) -> tuple[int, Callable[..., Tensor]]:
     """How many of the layers make the first step, and the function that takes them and the input."""
-    if not torch.compiler.is_compiling():
-        for kinds, function in STEPS.items():
-            candidates = layers[: len(kinds)]
-            if tuple(map(type, candidates)) == kinds and all(map(joins, candidates)):
-                return len(kinds), function
-    return 1, call
+    for kinds, function in STEPS.items():
+        candidates = layers[: len(kinds)]
+        if tuple(map(type, candidates)) == kinds and are_one(candidates):
+            return len(kinds), function
+    return ONE
 
 
 def call(layer: nn.Module, input: Tensor) -> Tensor:
@@ -69,17 +78,44 @@ def call(layer: nn.Module, input: Tensor) -> Tensor:
     return output
 
 
-def joins(layer: nn.Module) -> bool:
-    """Whether nobody would notice that the layer itself is not called."""
-    if isinstance(layer, MaxPool2d) and not (layer.ties == "first" and layer.side_by_side):
+def are_one(layers: list[nn.Module]) -> bool:
+    """Whether the layers in a row are the one function, and nobody would notice."""
+    first, *_, last = layers
+    if isinstance(first, ReLU) and first.inplace:  # the input is written to, and may be somebody else's
         return False
-    return not has_hooks(layer)
+    if isinstance(last, MaxPool2d) and not (last.ties == "first" and last.side_by_side):
+        return False
+    return all(map(is_as_made, layers))
 
 
-def has_hooks(layer: Any) -> bool:
-    return bool(
-        layer._forward_hooks
-        or layer._forward_pre_hooks
-        or layer._backward_hooks
-        or layer._backward_pre_hooks
-    )
+def is_as_made(layer: Any) -> bool:
+    """Whether calling the layer is its class's formula and nothing else.
+
+    Not so with a hook, nor with anything at all that a new layer has not: a ``forward`` of its own, by
+    which others replace that of the class, what `torch.nn.utils.prune` leaves, a compiled call.
+    """
+    kind: Any = type(layer)
+    if (kind.forward, kind.__call__, kind._call_impl) != CALLS[kind]:
+        return False
+    attributes = vars(layer)
+    return attributes.keys() == new_attributes(kind) and not any(map(attributes.get, HOOKS))
+
+
+@cache
+def new_attributes(kind: Callable[[int], nn.Module]) -> frozenset[str]:
+    return frozenset(vars(kind(1)))  # one channel, a window of one; or in place
+
+
+def is_watched() -> bool:
+    """Whether each layer's call, or each operation, is reported to somebody: to hooks or to modes."""
+    modes = _get_current_function_mode_stack() if torch._C._len_torch_function_stack() else []
+    if any(not isinstance(mode, DeviceContext) for mode in modes):
+        return True
+    return _has_any_global_hook() or torch._C._len_torch_dispatch_stack() > 0
+
+
+HOOKS = "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"
+ONE: tuple[int, Callable[..., Tensor]] = (1, call)
+CALLS: dict[Any, Any] = {
+    kind: (kind.forward, kind.__call__, kind._call_impl) for kind in (BatchNorm2d, ReLU, MaxPool2d)
+}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ansnet.functional import flatten
+from ansnet.modules.layer import Layer, leaf
 
 
-class Flatten(nn.Module):
+class Flatten(Layer, nn.Flatten):
     """Each sample as one row, in the place of `torch.nn.Flatten`.
 
     Args:
@@ -16,13 +17,8 @@ class Flatten(nn.Module):
     Shapes: N × D_2 × … × D_X to N × D, with D = D_2 · … · D_X (notebook, "Vrstva Flatten").
     """
 
-    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
-        super().__init__()
-        self.start_dim = start_dim
-        self.end_dim = end_dim
+    twin = nn.Flatten
 
+    @leaf
     def forward(self, input: Tensor) -> Tensor:
         return flatten(input, self.start_dim, self.end_dim)
-
-    def extra_repr(self) -> str:
-        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"

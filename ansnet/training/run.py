@@ -228,7 +228,7 @@ def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> None:
 
 
 def make_classifier(settings: Settings) -> ImageClassifier:
-    network = create_model(settings.model)
+    network: nn.Module = create_model(settings.model)
     if settings.identity_init:
         set_identity(network)
     criterion: nn.Module = SoftmaxCrossEntropy(label_smoothing=settings.label_smoothing)

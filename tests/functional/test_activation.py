@@ -52,6 +52,25 @@ def test_input_is_left_alone() -> None:
     assert x.tolist() == [-1, 1]
 
 
+@pytest.mark.parametrize("recorded", [True, False])
+def test_in_place_the_input_is_written_to(recorded: bool) -> None:
+    results = []
+    for function in (relu, F.relu):
+        leaf = distinct(3, 4).detach().requires_grad_(recorded)
+        x = leaf * 2  # whose derivative does not read the product
+        z = function(x, inplace=True)
+        assert z is x
+        if recorded:
+            (x.square() * 3).sum().backward()
+        results.append((x, leaf.grad))
+    torch.testing.assert_close(*results, rtol=0, atol=0)
+
+
+def test_in_place_a_leaf_is_refused() -> None:
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
+        relu(distinct(3, 4), inplace=True)
+
+
 @pytest.mark.parametrize("dtype", [torch.bool, torch.complex64])
 def test_dtypes_without_order_are_refused(dtype: torch.dtype) -> None:
     with pytest.raises(RuntimeError, match=f"not defined for {dtype}"):

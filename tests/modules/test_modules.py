@@ -119,7 +119,6 @@ def test_parameters_are_made_where_and_as_asked_for(layer: Any) -> None:
 @pytest.mark.parametrize(
     ("make", "what"),
     [
-        (lambda: ours.ReLU(inplace=True), "ReLU leaves inplace=True out"),
         (lambda: ours.MaxPool2d(2, return_indices=True), "MaxPool2d leaves return_indices=True out"),
         (lambda: ours.SoftmaxCrossEntropy(size_average=True), "size_average=True out"),
         (lambda: ours.SoftmaxCrossEntropy(reduce=False), "reduce=False out"),
