@@ -14,14 +14,14 @@ import torch
 from torch import nn
 
 from benchmarks.exporters import EXPORTERS
-from tests.tools.networks import images
+from tests.tools.networks import TO_TORCH, images
 from tests.tools.tool import Tool, tool
 
 EXAMPLE = 16  # images; see findings/executorch_batch_of_15.sh
 NEARLY: dict[str, Any] = {"dtype": torch.float32, "tolerance": 1e-4}
 
 
-def file_of(way: str, name: str, package: str, how: str = "", slow: bool = False) -> Tool:
+def file_of(way: str, name: str, package: str, how: str = "", **known: Any) -> Tool:
     """The probe of one of `EXPORTERS`, in a row ``name``, and ``how`` of several ways of one tool."""
     exporter = EXPORTERS[way]
 
@@ -36,7 +36,7 @@ def file_of(way: str, name: str, package: str, how: str = "", slow: bool = False
 
     given = "logits" if way in WITHOUT_BATCH else "logits of another batch size"
     asked = "operators" if way in WITHOUT_RUNTIME else f"operators, {given}"
-    return Tool(name, f"{asked}{how}", ask, package, slow=slow, **NEARLY)
+    return tool(name, f"{asked}{how}", package, **NEARLY, **known)(ask)
 
 
 WITHOUT_RUNTIME = [way for way in EXPORTERS if way.startswith("coremltools")]  # not on Linux
@@ -56,7 +56,14 @@ coremltools_export = file_of(
     "coremltools of torch.export", "coremltools", "coremltools", ", of an export"
 )
 litert = file_of("litert-torch", "LiteRT", "litert-torch")
-pnnx = file_of("pnnx", "pnnx", "pnnx")
+pnnx = file_of(
+    "pnnx",
+    "pnnx",
+    "pnnx",
+    reason="it knows `nn.ReLU` and `nn.MaxPool2d` by the exact names of their classes; ours stand in "
+    "the file as `F.relu` and `F.max_pool2d`, which compute the same.",
+    **TO_TORCH,
+)
 
 
 @tool("torch.export", "in training mode: operators, logits, running averages", "torch", **NEARLY)
