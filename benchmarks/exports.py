@@ -173,36 +173,37 @@ def operator_difference(ours: Counter[str], twins: Counter[str]) -> str | None:
 
 
 def table(rows: list[Row]) -> str:
-    """The newest row of each exporter, network and size, in Markdown."""
+    """The newest rows in Markdown, a line for each exporter and network."""
     newest = {(row.exporter, row.name, row.batch_size): row for row in rows}
+    together: dict[tuple[str, str], list[Row]] = {}
+    for row in newest.values():
+        together.setdefault((row.exporter, row.name), []).append(row)
+    order = list(EXPORTERS)
     lines = [
-        [
-            f"{row.exporter} ({row.versions or f'torch {row.torch}'})",
-            row.name,
-            str(row.batch_size),
-            *cells(row),
-        ]
-        for row in newest.values()
+        [exporter, of_network[0].versions or f"torch {of_network[0].torch}", name, *cells(of_network)]
+        for (exporter, name), of_network in sorted(
+            together.items(), key=lambda item: order.index(item[0][0])
+        )
     ]
-    header = ["exporter", "network", "batch", "logits apart", "operators", "ms", "twin's ms", "ratio"]
-    return markdown(header, lines)
+    times = [f"time, batch {size}" for size in BATCHES]
+    return markdown(["exporter", "version", "network", "logits apart", "operators", *times], lines)
 
 
-def cells(row: Row) -> list[str]:
-    """Of the comparison."""
-    if row.error is not None:
-        return [row.error.replace("|", "\\|"), *[""] * 4]
-    operators = f"{row.operators}, " + (row.different_operators or "the same")
-    if row.difference is None:
-        return ["not run here", operators, "", "", ""]
-    spread = f"({describe(row.time_ratio_lower, 2)}–{describe(row.time_ratio_upper, 2)})"
-    return [
-        f"{row.difference:.1e}",
-        operators,
-        describe(row.median_ms, 2),
-        describe(row.against_ms, 2),
-        f"{describe(row.time_ratio, 2)} {spread}",
+def cells(rows: list[Row]) -> list[str]:
+    """Of the comparison: rows of one exporter and network."""
+    errors = [row.error for row in rows if row.error is not None]
+    if errors:
+        return [errors[0].replace("|", "\\|"), *[""] * (1 + len(BATCHES))]
+    operators = {f"{row.operators}, {row.different_operators or 'the same'}" for row in rows}
+    apart = [row.difference for row in rows if row.difference is not None]
+    times = [
+        f"{describe(row.time_ratio, 2)} ({describe(row.time_ratio_lower, 2)}–"
+        f"{describe(row.time_ratio_upper, 2)})"
+        if row.time_ratio is not None
+        else "–"
+        for row in sorted(rows, key=lambda row: row.batch_size)
     ]
+    return [f"{max(apart):.1e}" if apart else "–", "; ".join(sorted(operators)), *times]
 
 
 def main() -> None:
@@ -237,7 +238,7 @@ def main() -> None:
     for model in options.models:
         rows = compare(name, model, options.rounds)
         for row in rows:
-            print(f"{name}, {model}, batch {row.batch_size}:", *filter(None, cells(row)), flush=True)
+            print(f"{name}, {model}, batch {row.batch_size}:", *filter(None, cells([row])), flush=True)
         append(rows, file)
 
 

@@ -43,9 +43,11 @@ def test_a_row_for_each_size_of_the_batch(monkeypatch: pytest.MonkeyPatch) -> No
         assert row.error is None
         assert row.difference is not None
         assert row.difference < 1e-4
-    assert "| torch.export (torch " in exports.table(rows)
-    failed = replace(rows[0], error="ValueError: a|b")
-    assert "| vgg7 | 1 | ValueError: a\\|b |" in exports.table([failed])
+    table = exports.table(rows)
+    assert "| torch.export | torch " in table
+    assert "| 0.0e+00 | 19, the same | " in table
+    failed = [replace(row, error="ValueError: a|b") for row in rows]
+    assert "| vgg7 | ValueError: a\\|b |  |  |  |" in exports.table([*rows, *failed])
 
 
 @pytest.mark.skipif(not (RESULTS / "checks" / "exports.csv").exists(), reason="nothing recorded")
