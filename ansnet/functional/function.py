@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch.autograd import forward_ad
 
 
@@ -63,15 +64,29 @@ def each_another(arguments: tuple[Any, ...]) -> list[Any]:
     return others
 
 
-def calls_for_operator(*tensors: torch.Tensor | None) -> bool:
+def calls_for_operator(*tensors: torch.Tensor | None, same_gradient: bool = True) -> bool:
     """Whether PyTorch's operator is asked for by its name, and not the formula that stands in for it.
 
     So it is in what is exported (`torch.export`, ONNX) or recorded by TorchScript: such a graph holds
     operators of PyTorch's and no Function, and who reads it knows those and not our arrangement of
     them. And so it is for a tensor that has a say in what PyTorch's functions do with it, by a
-    ``__torch_function__`` of its own: quantised weights, and what `torch.fx` traces.
+    ``__torch_function__`` of its own: quantised weights, and what `torch.fx` traces. And where somebody
+    has put another in the place of PyTorch's functions, to be told of each call: counters of operations
+    do (calflops, DeepSpeed), and recorders (TorchLens).
+
+    Args:
+        tensors: the operation's.
+        same_gradient: the operator has the formula's gradient. Else it is not called for a counter.
     """
-    return is_exported() or any(map(has_a_say, tensors))
+    return is_exported() or (same_gradient and are_replaced()) or any(map(has_a_say, tensors))
+
+
+def are_replaced() -> bool:
+    """Whether PyTorch's functions are others than when this was imported."""
+    if torch.compiler.is_compiling():
+        return False
+    now = F.conv2d, F.relu, F.max_pool2d, F.linear, F.batch_norm, F.cross_entropy
+    return now != FUNCTIONS
 
 
 def is_exported() -> bool:
@@ -164,3 +179,4 @@ def first_derivative_only(*tensors: torch.Tensor | None) -> bool:
 
 EVERY_TENSORS = torch.Tensor.__dict__["__torch_function__"].__func__
 REVERSE_MODE = ("forward", "setup_context", "backward")
+FUNCTIONS = F.conv2d, F.relu, F.max_pool2d, F.linear, F.batch_norm, F.cross_entropy

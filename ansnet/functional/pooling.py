@@ -281,7 +281,7 @@ def max_pool2d(
     refuse("max_pool2d", return_indices=return_indices)
     if ties not in get_args(Ties):
         raise ValueError(f"ties must be 'all' or 'first', got {ties!r}")
-    if calls_for_operator(input):  # whose gradient is that of the first
+    if calls_for_operator(input, same_gradient=ties == "first"):
         settings: Any = window_size, stride, padding, dilation, ceil_mode
         z = F.max_pool2d(input, *settings)
         return z

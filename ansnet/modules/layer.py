@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ClassVar
 
+import torch
 from torch import nn
 from torch.fx import Proxy
+
+# The module in which the function is that a tool applies to each layer; docs/tools.md has the others
+EXACT_CLASS = {
+    "captum.attr._core.deep_lift": "Captum's DeepLift",
+    "ptflops.pytorch_engine": "ptflops",
+    "thop.profile": "thop",
+    "torch_pruning.utils.op_counter": "Torch-Pruning's count_ops_and_params",
+}
+
+
+class ExactClassWarning(UserWarning):
+    """A tool passes over layers that are subclasses of those it knows."""
 
 
 class Layer:
@@ -18,6 +32,23 @@ class Layer:
     """
 
     twin: ClassVar[type[nn.Module]]
+
+    def apply(self, fn: Callable[[nn.Module], Any]) -> Any:
+        """As `nn.Module.apply`, and by it tools look at each layer in turn: who looks is known.
+
+        Warns:
+            ExactClassWarning: a tool that goes by the exact class, and would be wrong without a word.
+        """
+        asks = getattr(getattr(fn, "func", fn), "__module__", None)
+        if asks in EXACT_CLASS and not any(True for _ in self.children()):  # type: ignore[attr-defined]
+            warnings.warn(
+                f"{EXACT_CLASS[asks]} goes by the exact class of a layer, and passes over this "
+                f"{type(self).__name__}, a subclass of {self.twin.__name__}; give it "
+                "ansnet.modules.to_torch(network) instead",
+                ExactClassWarning,
+                stacklevel=2,
+            )
+        return super().apply(fn)  # type: ignore[misc]
 
     def __prepare_scriptable__(self) -> nn.Module:
         """What `torch.jit.script` takes instead: TorchScript knows no Function."""
@@ -38,6 +69,17 @@ def leaf(forward: Callable[..., Any]) -> Callable[..., Any]:
         if isinstance(input, Proxy) and getattr(input.tracer, "root", layer) is not layer:
             path = input.tracer.path_of_module(layer)  # type: ignore[attr-defined]
             return input.tracer.create_proxy("call_module", path, (input, *others), {})
-        return forward(layer, input, *others)
+        z = forward(layer, input, *others)
+        return z.view_as(z) if layer._forward_hooks and is_one_of_several(z) else z
 
     return call
+
+
+def is_one_of_several(z: Any) -> bool:
+    """Whether a Function has returned more than z, as the mean and variance of batch normalisation.
+
+    Who hooks a layer may hook the node of its output, too, and count on one gradient there (zennit).
+    """
+    if torch.compiler.is_compiling() or getattr(z, "grad_fn", None) is None:
+        return False
+    return len(z.grad_fn._input_metadata) > 1

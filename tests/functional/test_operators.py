@@ -191,3 +191,40 @@ def test_an_export_in_training_mode_says_so(strict: bool) -> None:
     x = random(*IMAGES).detach().float()
     with pytest.warns(TrainingModeWarning, match=r"call \.eval\(\) before"):
         torch.export.export(network, (x,), strict=strict)
+
+
+@pytest.mark.parametrize(
+    "name", ["conv2d", "relu", "max_pool2d", "linear", "batch_norm", "cross_entropy"]
+)
+def test_a_function_that_somebody_has_replaced_is_called(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So do counters of operations that are told of each call."""
+    images = torch.randn(2, 3, 6, 6)
+    calls = {
+        "conv2d": lambda: functional.conv2d(images, FILTERS),
+        "relu": lambda: functional.relu(images),
+        "max_pool2d": lambda: functional.max_pool2d(images, 2, ties="first"),
+        "linear": lambda: functional.linear(images, torch.ones(4, 6)),
+        "batch_norm": lambda: normalised(images, functional.batch_norm2d),
+        "cross_entropy": lambda: functional.cross_entropy(images[0, 0], torch.arange(6)),
+    }
+    expected = calls[name]()
+    original, seen = getattr(F, name), []
+
+    def counted(*arguments: Any, **settings: Any) -> Any:
+        seen.append(name)
+        return original(*arguments, **settings)
+
+    monkeypatch.setattr(F, name, counted)
+    torch.testing.assert_close(calls[name](), expected)
+    assert seen == [name]
+
+
+def test_a_counter_does_not_change_what_ties_receive(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = F.max_pool2d
+    monkeypatch.setattr(F, "max_pool2d", lambda *arguments: original(*arguments))
+    x = torch.zeros(1, 1, 2, 2, requires_grad=True)
+    functional.max_pool2d(x, 2, ties="all").backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [[[[1.0, 1.0], [1.0, 1.0]]]]

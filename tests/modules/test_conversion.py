@@ -120,9 +120,18 @@ def test_a_network_of_many_kinds_stays_the_same_network(training: bool) -> None:
     torch.testing.assert_close(results(back, x), expected, rtol=0, atol=0)
 
 
+def slim_vgg11() -> nn.Module:
+    """VGG-11 with fewer features behind the convolutions; `tests.tools` has all of them."""
+    network: nn.Module = torchvision.models.vgg11(dropout=0.0)
+    network.avgpool = nn.AdaptiveAvgPool2d(1)
+    network.classifier[0], network.classifier[3] = nn.Linear(512, 64), nn.Linear(64, 64)
+    network.classifier[6] = nn.Linear(64, 10)
+    return network
+
+
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "resnet18": torchvision.models.resnet18,
-    "vgg11": partial(torchvision.models.vgg11, dropout=0.0),
+    "vgg11": slim_vgg11,
     "mobilenet_v2": partial(torchvision.models.mobilenet_v2, dropout=0.0),
     "convnext_tiny": partial(torchvision.models.convnext_tiny, stochastic_depth_prob=0.0),
 }
@@ -262,3 +271,13 @@ def test_functions_stay_pytorch_s() -> None:
             return F.relu(x)
 
     assert kept_layers(from_torch(Functional())) == {"": "Functional"}
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
+@pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning")
+def test_what_is_exported_is_the_same(name: str) -> None:
+    network = NETWORKS[name]().eval()
+    x = torch.randn(2, 3, 64, 64)
+    exported = [torch.export.export(each, (x,)) for each in (network, from_torch(network))]
+    names = [[str(node.target) for node in each.graph.nodes] for each in exported]
+    assert names[0] == names[1]

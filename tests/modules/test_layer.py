@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 from ansnet import modules
@@ -74,3 +75,29 @@ def test_part_of_a_network_is_a_sequence(network: Network) -> None:
     assert network[-1] is network.linear2
     x = torch.randn(2, 3, 8, 8)
     torch.testing.assert_close(network[3:](part(x)), network(x))
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_the_node_of_a_hooked_layer_has_one_gradient(inplace: bool, training: bool) -> None:
+    """As zennit counts on, which hooks the node of a layer's output."""
+    ours = modules.Sequence(
+        modules.BatchNorm2d(3), modules.ReLU(inplace), modules.MaxPool2d(2, ties="first")
+    )
+    ours.train(training)
+    gradients: dict[str, list[tuple[Tensor, ...]]] = {}
+    for name, network in (("ours", ours), ("theirs", to_torch(ours))):
+        seen = gradients[name] = []
+
+        def hook(layer: nn.Module, x: Any, z: Tensor, seen: list[Any] = seen) -> None:
+            z.grad_fn.register_hook(lambda _, grad_z: seen.append(grad_z))
+
+        for layer in network:
+            layer.register_forward_hook(hook)
+        torch.manual_seed(0)
+        network(
+            torch.randn(2, 3, 4, 4, dtype=torch.float32, requires_grad=True)
+        ).square().sum().backward()
+    assert [len(grads) for grads in gradients["ours"]] == [1, 1, 1]
+    for ours_, theirs in zip(gradients["ours"], gradients["theirs"], strict=True):
+        torch.testing.assert_close(ours_, theirs)

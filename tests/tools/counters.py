@@ -7,14 +7,24 @@ from typing import Any
 import torch
 from torch import nn
 
-from tests.tools.networks import EVERY_LAYER, TO_TORCH, images
+from tests.tools.networks import BY_CLASS, EVERY_LAYER, TO_TORCH, images
 from tests.tools.tool import tool
 
 COUNTED: dict[str, Any] = {"networks": ("VGG7", "VGG7BN"), "dtype": torch.float32}
-BY_CLASS = "goes by the exact class of each layer, and passes over ours, which are subclasses of them. "
+
+COUNTS = 'It counts next to nothing; its aten backend (`backend="aten"`) counts operators, and agrees'
 
 
-@tool("thop", "operations and parameters", "thop", reason=BY_CLASS, **TO_TORCH, **COUNTED)
+@tool(
+    "thop",
+    "operations and parameters",
+    "thop",
+    warns=True,
+    reason=BY_CLASS
+    + "It counts 0, and tells with `report_missing=True`; `custom_ops` names classes to it",
+    **TO_TORCH,
+    **COUNTED,
+)
 def thop_profile(network: nn.Module) -> Any:
     from thop import profile
 
@@ -30,7 +40,13 @@ def count_by_ptflops(network: nn.Module, backend: str) -> Any:
 
 
 @tool(
-    "ptflops", "operations, by the default backend", "ptflops", reason=BY_CLASS, **TO_TORCH, **COUNTED
+    "ptflops",
+    "operations, by the default backend",
+    "ptflops",
+    reason=BY_CLASS + COUNTS,
+    warns=True,
+    **TO_TORCH,
+    **COUNTED,
 )
 def ptflops_by_layers(network: nn.Module) -> Any:
     return count_by_ptflops(network, "pytorch")

@@ -8,10 +8,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from tests.tools.networks import PLAIN, TO_TORCH, classes, images, loss
+from tests.tools.networks import BY_CLASS, PLAIN, TO_TORCH, classes, images, loss
 from tests.tools.tool import tool
-
-BY_CLASS = "goes by the exact class of each layer, and knows no rule for ours, which are subclasses. "
 
 
 def data(network: nn.Module) -> DataLoader[tuple[torch.Tensor, ...]]:
@@ -23,7 +21,7 @@ def data(network: nn.Module) -> DataLoader[tuple[torch.Tensor, ...]]:
     "BatchGrad, DiagGGN, KFAC",
     "backpack-for-pytorch",
     networks=(PLAIN,),
-    reason=BY_CLASS,
+    reason=BY_CLASS + "It says that it knows no rule for them",
     **TO_TORCH,
 )
 def backpack_extensions(network: nn.Module) -> Any:

@@ -8,14 +8,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from tests.tools.networks import EVERY_LAYER, MODELS, PLAIN, TO_TORCH, classes, images
+from tests.tools.networks import BY_CLASS, EVERY_LAYER, MODELS, PLAIN, TO_TORCH, classes, images
 from tests.tools.tool import tool
 
 # the same layers in evaluation mode, and so the same numbers but for rounding
 EXACT: dict[str, Any] = {"networks": (EVERY_LAYER, *MODELS), "tolerance": 1e-5}
-BY_CLASS = (
-    "goes by the exact class of each layer, and takes ours, subclasses of them, for unknown ones. "
-)
 
 
 def last_convolution(network: nn.Module) -> nn.Module:
@@ -86,9 +83,9 @@ def layer_grad_cam(network: nn.Module) -> Any:
     "Captum",
     "DeepLift, with the convergence delta",
     "captum",
-    reason=BY_CLASS
-    + "Captum warns of no layer that it does not know: ReLU and pooling are passed by the "
-    "plain gradient, and the attributions do not add up to the difference of the scores",
+    reason=BY_CLASS + "ReLU and pooling are passed by the plain gradient, so that the attributions do "
+    "not add up to the difference of the scores, as the convergence delta tells",
+    warns=True,
     **TO_TORCH,
     **EXACT,
 )
@@ -100,7 +97,15 @@ def deep_lift(network: nn.Module) -> Any:
     return DeepLift(network).attribute(x, torch.zeros_like(x), **settings)
 
 
-@tool("Captum", "DeepLiftShap", "captum", reason=BY_CLASS + "As DeepLift", **TO_TORCH, **EXACT)
+@tool(
+    "Captum",
+    "DeepLiftShap",
+    "captum",
+    reason=BY_CLASS + "As with DeepLift",
+    warns=True,
+    **TO_TORCH,
+    **EXACT,
+)
 def deep_lift_shap(network: nn.Module) -> Any:
     from captum.attr import DeepLiftShap
 
@@ -109,7 +114,15 @@ def deep_lift_shap(network: nn.Module) -> Any:
     return DeepLiftShap(network).attribute(x, baselines, target=classes(network))
 
 
-@tool("Captum", "LRP", "captum", networks=(PLAIN, "VGG7"), tolerance=1e-5, **TO_TORCH, reason=BY_CLASS)
+@tool(
+    "Captum",
+    "LRP",
+    "captum",
+    networks=(PLAIN, "VGG7"),
+    tolerance=1e-5,
+    **TO_TORCH,
+    reason=BY_CLASS + "It says so",
+)
 def lrp(network: nn.Module) -> Any:
     from captum.attr import LRP
     from captum.attr._utils.lrp_rules import EpsilonRule

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ansnet.models import VGG7, VGG7BN, Network, ResNet9, torch_twin
-from ansnet.modules import Linear, SoftmaxCrossEntropy
+from ansnet.models import VGG7, VGG7BN, Network, ResNet9
+from ansnet.modules import Linear, SoftmaxCrossEntropy, to_torch
 
 EVERY_LAYER, PLAIN = "every layer", "plain"
 
@@ -21,11 +22,15 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     "ResNet9": ResNet9,
 }
 
+# Layers in a row, by the names of their classes in our network and in its twin
+CONTAINERS = re.compile(r"\b(?:Network|Sequence|(?:Plain)?Residual|VGG7|VGG7BN|ResNet9)\b")
+
 # The notebook's networks themselves
 MODELS = ("VGG7", "VGG7BN", "ResNet9")
 
-# For `tool`: the way round for whatever goes by the exact classes of layers
-TO_TORCH: dict[str, Any] = {"way_round": "torch_twin(network)", "prepare": torch_twin}
+# For `tool`: what goes by the exact classes of layers, and the way round
+BY_CLASS = "goes by the exact class of each layer, and ours are subclasses. "
+TO_TORCH: dict[str, Any] = {"way_round": "to_torch(network)", "prepare": to_torch}
 
 
 def build(name: str, dtype: torch.dtype) -> Network:
@@ -52,6 +57,11 @@ def images(network: nn.Module, batch: int = 2, seed: int = 0) -> Tensor:
 def classes(network: nn.Module, batch: int = 2) -> Tensor:
     """A class for each image."""
     return torch.arange(batch) * 2 % network.out_features
+
+
+def words(text: str) -> list[str]:
+    """Of a table, without its lines and widths; the network's own class is no word of a tool's."""
+    return re.findall(r"[^\s|│├└─=-]+", CONTAINERS.sub("Sequential", text))
 
 
 def dtype_of(network: nn.Module) -> torch.dtype:

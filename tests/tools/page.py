@@ -68,7 +68,8 @@ def reasons(notes: dict[tuple[str, str], int]) -> list[str]:
     for key, number in notes.items():
         tool = by_key[key]
         round_ = f" Way round: `{tool.way_round}`." if tool.way_round else ""
-        lines.append(f"{number}. {tool.name}, {tool.asked}: {tool.reason}{round_}")
+        warns = " ansnet warns of it." if tool.warns else ""
+        lines.append(f"{number}. {tool.name}, {tool.asked}: {tool.reason}.{warns}{round_}")
     return lines if notes else []
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tests.tools.networks import EVERY_LAYER, images
+from tests.tools.networks import images, words
 from tests.tools.tool import tool
 
 
@@ -19,7 +19,7 @@ from tests.tools.tool import tool
 def torchinfo_summary(network: nn.Module) -> Any:
     from torchinfo import summary
 
-    return str(summary(network, input_data=images(network), depth=4, verbose=0))
+    return words(str(summary(network, input_data=images(network), depth=4, verbose=0)))
 
 
 @tool("torchsummary", "summary", "torchsummary", dtype=torch.float32)
@@ -31,14 +31,19 @@ def torchsummary_summary(network: nn.Module) -> Any:
 
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         summary(network, tuple(images(network).shape[1:]), device="cpu")
-    return printed.getvalue()
+    return words(printed.getvalue())
 
 
-@tool("pytorch-model-summary", "summary, hierarchical", "pytorch-model-summary")
+@tool(
+    "pytorch-model-summary",
+    "summary, hierarchical",
+    "pytorch-model-summary",
+    reason="prints the settings of each layer, and our max-pooling has one more, `ties`",
+)
 def pytorch_model_summary(network: nn.Module) -> Any:
     from pytorch_model_summary import summary
 
-    return summary(network, images(network), show_hierarchical=True)
+    return words(summary(network, images(network), show_hierarchical=True))
 
 
 @tool("Lightning", "ModelSummary with operations", "lightning")
@@ -55,7 +60,7 @@ def lightning_summary(network: nn.Module) -> Any:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.network(x)
 
-    return str(ModelSummary(Module(), max_depth=-1))
+    return words(str(ModelSummary(Module(), max_depth=-1)))
 
 
 @tool("torchviz", "make_dot: which parameters are in the graph", "torchviz")
@@ -114,7 +119,7 @@ def lightning_graph(network: nn.Module) -> Any:
         return sorted(node.op for node in events.Graph().node if node.op.startswith("aten::"))
 
 
-@tool("TorchLens", "trace: the operations of a forward", "torchlens", networks=(EVERY_LAYER,))
+@tool("TorchLens", "trace: the operations of a forward", "torchlens", alone=True)
 def torchlens_log(network: nn.Module) -> Any:
     import torchlens
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tests.tools.networks import MODELS, PLAIN, classes, images
+from tests.tools.networks import BY_CLASS, MODELS, PLAIN, TO_TORCH, classes, images
 from tests.tools.tool import tool
 
 
@@ -36,7 +36,13 @@ def fx_output(network: nn.Module) -> Any:
     return torch.fx.symbolic_trace(network)(images(network))
 
 
-@tool("torch.fx", "fuse (batch norm into convolution)", "torch")
+@tool(
+    "torch.fx",
+    "fuse: batch norm into convolution",
+    "torch",
+    reason=BY_CLASS + "Nothing is fused; the output is right",
+    **TO_TORCH,
+)
 def fx_fuse(network: nn.Module) -> Any:
     from torch.fx.experimental.optimization import fuse
 
@@ -139,19 +145,14 @@ def saved_on_cpu(network: nn.Module) -> Any:
     return [weight.grad for weight in network.parameters()]
 
 
-@tool("detect_anomaly", "where a NaN in the backward comes from", "torch")
+@tool("detect_anomaly", "gradients", "torch")
 def anomaly(network: nn.Module) -> Any:
-    x = images(network).requires_grad_()
     with torch.autograd.detect_anomaly():
-        z = network(x)
-        try:
-            (z * 0).sqrt().sum().backward()
-        except RuntimeError as error:
-            return str(error)
-    return "no error"
+        network.train()(images(network)).square().sum().backward()
+    return [weight.grad for weight in network.parameters()]
 
 
-@tool("profiler", "record_function names of the modules (with_modules)", "torch")
+@tool("profiler", "which of PyTorch's products are in the profile", "torch")
 def profiled(network: nn.Module) -> Any:
     from torch.profiler import ProfilerActivity, profile
 

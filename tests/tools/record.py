@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from tests.tools.answers import difference, error_text, shorten
-from tests.tools.asking import respond
+from tests.tools.asking import ToolError, respond
 from tests.tools.tool import Tool
 
 CSV = Path(__file__).parents[2] / "benchmarks/results/checks/tools.csv"
@@ -71,6 +71,8 @@ def compare(tool: Tool, name: str, about: str, theirs: Any) -> tuple[str, str]:
     """Whether an answer is the twin's, and how it differs."""
     try:
         text = difference(respond(tool, name, about), theirs, tool.tolerance)
+    except ToolError as error:
+        return RAISES, str(error)
     except Exception as error:  # whatever a tool raises is what came of it
         return RAISES, error_text(error)
     return (DIFFERS, text) if text else (SAME, "")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 
+from ansnet.modules.layer import ExactClassWarning
 from tests.tools.catalogue import all_tools
+from tests.tools.networks import build
 from tests.tools.page import PAGE, page
 from tests.tools.record import SAME, examine, read
 from tests.tools.tool import Tool
 
 
-def questions() -> list[object]:
+def questions(warn: bool = False) -> list[object]:
     return [
         pytest.param(
             tool,
@@ -20,6 +24,7 @@ def questions() -> list[object]:
         )
         for tool in all_tools()
         for name in tool.networks
+        if tool.warns or not warn
     ]
 
 
@@ -33,6 +38,17 @@ def test_the_answer_is_the_twins_or_known_to_differ(tool: Tool, name: str) -> No
         assert row.by_way_round in ("", SAME)
     else:
         assert (row.ansnet, row.detail) == (SAME, "")
+
+
+@pytest.mark.parametrize(("tool", "name"), questions(warn=True))
+def test_what_would_be_wrong_without_a_word_is_warned_of(tool: Tool, name: str) -> None:
+    if tool.version is None:
+        pytest.skip(f"{tool.package} is not installed")
+    network = build(name, tool.dtype)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        tool.ask(network)
+    assert any(warning.category is ExactClassWarning for warning in caught)
 
 
 def test_the_page_is_what_the_record_says() -> None:

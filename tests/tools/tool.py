@@ -43,6 +43,7 @@ class Tool:
         reason: why the answer about our network is another one; empty where it is the same.
         way_round: what gives the twin's answer all the same, as a line of Python.
         ask_round: the question by the way round.
+        warns: of ansnet, that the tool will be wrong about it; see `ansnet.modules.layer`.
         slow: takes more than a few seconds.
         alone: the tool leaves PyTorch changed, so it is asked in a process of its own each time.
     """
@@ -57,6 +58,7 @@ class Tool:
     reason: str = ""
     way_round: str = ""
     ask_round: Ask | None = None
+    warns: bool = False
     slow: bool = False
     alone: bool = False
 

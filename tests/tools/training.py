@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from tests.tools.networks import MODELS, PLAIN, classes, images, loss
+from tests.tools.networks import BY_CLASS, MODELS, PLAIN, TO_TORCH, classes, images, loss
 from tests.tools.tool import tool
 
 # the tool works in float32 alone
@@ -38,6 +38,10 @@ def train(network: nn.Module, batches: Any, steps: torch.optim.Optimizer) -> Non
 
 def state(network: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in network.state_dict().items()}
+
+
+def kinds(network: nn.Module) -> list[str]:
+    return [type(layer).__name__ for layer in network.modules() if not list(layer.children())]
 
 
 @contextlib.contextmanager
@@ -240,9 +244,8 @@ def timm_layers(network: nn.Module) -> Any:
     from timm.utils.model import freeze_batch_norm_2d
 
     converted = convert_sync_batchnorm(network)
-    answer = [type(layer).__name__ for layer in converted.modules()]
-    frozen = freeze_batch_norm_2d(converted)
-    return answer, [type(layer).__name__ for layer in frozen.modules()]
+    answer = kinds(converted)
+    return answer, kinds(freeze_batch_norm_2d(converted))
 
 
 @tool("torch-ema", "ExponentialMovingAverage", "torch-ema")
@@ -318,13 +321,19 @@ def opacus_training(network: nn.Module) -> Any:
     return state(model)
 
 
-@tool("Opacus", "ModuleValidator: batch norm replaced", "opacus")
+@tool(
+    "Opacus",
+    "ModuleValidator: batch norm found and replaced",
+    "opacus",
+    reason=BY_CLASS + "Batch norm is passed; `make_private` refuses it all the same, for its buffers",
+    **TO_TORCH,
+)
 def opacus_fix(network: nn.Module) -> Any:
     from opacus.validators import ModuleValidator
 
     errors = [str(error)[:60] for error in ModuleValidator.validate(network.train())]
     fixed = ModuleValidator.fix(network)
-    return errors, [type(layer).__name__ for layer in fixed.modules()]
+    return errors, kinds(fixed)
 
 
 @tool("huggingface_hub", "PyTorchModelHubMixin: saved and loaded", "huggingface-hub")

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tests.tools.networks import EVERY_LAYER, images
+from tests.tools.networks import BY_CLASS, EVERY_LAYER, TO_TORCH, images
 from tests.tools.tool import tool
 
 
@@ -111,7 +111,7 @@ def module_tracker(network: nn.Module) -> Any:
 
     with ModuleTracker() as tracker, Watch():
         network(images(network))
-    return seen
+    return {name.partition(".")[2] for name in seen}
 
 
 @tool("parametrize", "weights by a parametrisation of every layer", "torch")
@@ -156,7 +156,13 @@ def fused_pair(network: nn.Module) -> Any:
     return fuse_conv_bn_eval(network.conv1, network.norm1)(images(network))
 
 
-@tool("torch.ao.quantization", "fuse_modules: convolution, batch norm, ReLU as one", "torch")
+@tool(
+    "torch.ao.quantization",
+    "fuse_modules: convolution, batch norm, ReLU as one",
+    "torch",
+    reason=BY_CLASS + "It says so",
+    **TO_TORCH,
+)
 def fused_modules(network: nn.Module) -> Any:
     from torch.ao.quantization import fuse_modules
 
@@ -164,7 +170,14 @@ def fused_modules(network: nn.Module) -> Any:
     return fused(images(network))
 
 
-@tool("torch.ao.quantization", "quantize_dynamic: which layers", "torch", dtype=torch.float32)
+@tool(
+    "torch.ao.quantization",
+    "quantize_dynamic: which layers",
+    "torch",
+    dtype=torch.float32,
+    reason=BY_CLASS + "Nothing is quantised, and nothing said",
+    **TO_TORCH,
+)
 def quantized_dynamic(network: nn.Module) -> Any:
     from torch.ao.quantization import quantize_dynamic
 
@@ -194,7 +207,7 @@ def accelerate_hooks(network: nn.Module) -> Any:
     return network(images(network))
 
 
-@tool("nnsight", "trace: a layer's output read, another's set to zero", "nnsight")
+@tool("nnsight", "trace: a layer's output read, another's set to zero", "nnsight", alone=True)
 def nnsight_trace(network: nn.Module) -> Any:
     from nnsight import NNsight
 
@@ -203,7 +216,7 @@ def nnsight_trace(network: nn.Module) -> Any:
         first = watched.relu1.output.save()
         watched.pool1.output[:, 0] = 0
         scores = watched.output.save()
-    return first, scores
+    return first.detach(), scores.detach()
 
 
 @tool("torchextractor", "features of named layers", "torchextractor")
@@ -230,7 +243,15 @@ def torch_pruning(network: nn.Module) -> Any:
     return network(images(network)), [tuple(weight.shape) for weight in network.parameters()]
 
 
-@tool("Torch-Pruning", "count_ops_and_params", "torch-pruning", networks=(EVERY_LAYER, "VGG7"))
+@tool(
+    "Torch-Pruning",
+    "count_ops_and_params",
+    "torch-pruning",
+    networks=(EVERY_LAYER, "VGG7"),
+    reason=BY_CLASS + "It counts 0 operations",
+    warns=True,
+    **TO_TORCH,
+)
 def torch_pruning_count(network: nn.Module) -> Any:
     import torch_pruning
 
