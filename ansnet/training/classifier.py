@@ -129,7 +129,7 @@ class ImageClassifier(lightning.LightningModule):
     def validation_step(self, batch: Batch, batch_index: int, dataloader_idx: int = 0) -> None:
         scores, _, figures = self.measure(batch)
         self.count(("val", "train")[dataloader_idx], figures, len(batch[1]))
-        if (self.test_time_flip or self.test_time_shift) and self.is_last_epoch:
+        if (self.test_time_flip or self.test_time_shift) and self.is_last_epoch():
             images, targets = batch
             # a copy: compiled for CUDA, the network writes its scores to the same place each time
             total = scores.to(torch.promote_types(scores.dtype, torch.float32), copy=True)
@@ -138,8 +138,7 @@ class ImageClassifier(lightning.LightningModule):
             self.augmented_accuracy.update(accuracy(total, targets).expand(len(targets)))
             self.log("val/accuracy_tta", self.augmented_accuracy, batch_size=len(targets))
 
-    @property
-    def is_last_epoch(self) -> bool:
+    def is_last_epoch(self) -> bool:  # no property, which torch.jit.script would compile
         trainer = self.trainer
         return trainer.state.fn == "fit" and self.current_epoch + 1 == trainer.max_epochs
 

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from ansnet.training.classifier import ImageClassifier
 from benchmarks.exporters import EXPORTERS
-from tests.tools.networks import TO_TORCH, images
+from tests.tools.networks import TO_TORCH, images, loss
 from tests.tools.tool import Tool, tool
 
 EXAMPLE = 16  # images; see findings/executorch_batch_of_15.sh
@@ -86,6 +87,17 @@ def program_after_training(network: nn.Module) -> Any:
 @tool("torch.export", "after run_decompositions: operators", "torch", **NEARLY)
 def program_decomposed(network: nn.Module) -> Any:
     return operators(torch.export.export(network, (images(network),)).run_decompositions())
+
+
+@tool("Lightning", "to_torchscript, by script and by trace: operators, logits", "lightning", **NEARLY)
+def classifier_to_torchscript(network: nn.Module) -> Any:
+    x = images(network)
+    answers = {}
+    for method in ("script", "trace"):
+        classifier = ImageClassifier(network, loss(network)).eval()
+        graph = classifier.to_torchscript(method=method, example_inputs=x)
+        answers[method] = Counter(node.kind() for node in graph.inlined_graph.nodes()), graph(x)
+    return answers
 
 
 def operators(program: torch.export.ExportedProgram) -> Counter[str]:
