@@ -109,7 +109,9 @@ def make_parser() -> OneLineParser:
         help="folder with CIFAR-10, or to download it to "
         f"(otherwise ${known.DATA_DIR_VARIABLE}, otherwise data)",
     )
-    data.add_argument("--mirror", help="URL to download cifar-10-python.tar.gz from")
+    data.add_argument(
+        "--mirror", help="URL of cifar-10-python.tar.gz, or of its folder, to download from"
+    )
     add_switch(data, "augment", "flip and crop the training images at random")
     data.add_argument(
         "--flip", choices=known.FLIPS, help="flip an image by chance, or in every second epoch"
@@ -126,6 +128,12 @@ def make_parser() -> OneLineParser:
         "--optimizer", choices=known.OPTIMIZERS, help="adamw's and muon's weight decay is decoupled"
     )
     training.add_argument("--lr", type=PositiveFloat, help="learning rate, at its highest")
+    add_switch(
+        training,
+        "find-lr",
+        "find the learning rate by a hundred steps at rising ones, and train with it from the start",
+        default=False,
+    )
     training.add_argument(
         "--bias-lr-factor",
         type=NonNegativeFloat,

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from ansnet.compatibility import lightning
 from ansnet.data import DataError
 from ansnet.training.memory import keep_freed_memory
+from ansnet.training.resume import NO_CHECKPOINT
 from ansnet.training.run import (
-    NO_CHECKPOINT,
     check_machine,
     complete_by_device,
     device_type,

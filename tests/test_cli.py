@@ -95,6 +95,10 @@ def test_what_is_on_or_off() -> None:
         (["stray"], "stray"),
         (["--config", "missing.yaml"], "missing.yaml"),
         (["--resume", "missing.ckpt"], "--resume missing.ckpt: there is no such file"),
+        (["--find-lr", "--resume", "a.ckpt"], "that of --resume a.ckpt; leave one of them out"),
+        (["--find-lr", "--lr", "0.1"], "--lr 0.1 has no effect with --find-lr; add --no-find-lr"),
+        (["--find-lr", "--devices", "2"], "--find-lr searches on one device"),
+        (["--mirror", "somewhere", "--data-dir", "empty"], "expected an address that begins with http"),
         (["--data-dir", "empty", "--mirror", "http://127.0.0.1:9"], "--data-dir"),
     ],
 )

@@ -5,9 +5,9 @@ Source: Krizhevsky, *Learning multiple layers of features from tiny images* (200
 
 from __future__ import annotations
 
-import socket
 import tarfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import torch
 
@@ -15,11 +15,12 @@ from ansnet.compatibility import torchvision
 from ansnet.data.augmentation import Augmentation
 from ansnet.data.batches import Images
 from ansnet.data.datamodule import DataError, ImageDataModule
+from ansnet.data.download import DownloadError, NotThereError, download, is_whole
 
 CIFAR10 = torchvision.datasets.CIFAR10
 files = torchvision.datasets.utils
 
-DOWNLOAD_TIMEOUT = 30  # seconds without an answer from the host
+GZIP = b"\x1f\x8b"  # what the archive begins with (RFC 1952)
 
 
 class CIFAR10DataModule(ImageDataModule):
@@ -27,9 +28,10 @@ class CIFAR10DataModule(ImageDataModule):
 
     Args:
         data_dir: the folder that holds ``cifar-10-batches-py`` or ``cifar-10-python.tar.gz``, or
-            ``cifar-10-batches-py`` itself. What is missing is downloaded to it.
-        mirror: where to download ``cifar-10-python.tar.gz`` from, a URL ending in that name or in
-            its folder; None is the official host.
+            ``cifar-10-batches-py`` itself. What is missing is downloaded to it, and a download that was
+            broken off is gone on with.
+        mirror: where to download ``cifar-10-python.tar.gz`` from, its URL or that of its folder
+            (`addresses`); None is the official host.
         batch_size, augmentation, channels_last, seed: as `ImageDataModule`.
 
     Raises:
@@ -67,35 +69,70 @@ class CIFAR10DataModule(ImageDataModule):
 
     def unpack_archive(self) -> None:
         """Extract the archive, which is downloaded unless it is there and whole."""
-        if self.mirror is not None and not self.mirror.startswith(("http://", "https://")):
+        if self.mirror is not None and not is_web_address(self.mirror):
             raise DataError(
                 f"--mirror {self.mirror}: expected an address that begins with http:// or https://; "
                 "name a folder with --data-dir"
             )
         archive = self.data_dir / CIFAR10.filename
-        url = self.mirror or CIFAR10.url
-        if not url.endswith(CIFAR10.filename):
-            url = f"{url.rstrip('/')}/{CIFAR10.filename}"
-        timeout = socket.getdefaulttimeout()
-        socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
-        try:
-            files.download_url(url, self.data_dir, CIFAR10.filename, CIFAR10.tgz_md5)
-        except (OSError, RuntimeError, ValueError) as error:
-            raise DataError(
-                f"no CIFAR-10 in {self.data_dir}, and downloading it from {url} failed ({error}); "
-                f"name a folder that holds {CIFAR10.base_folder} or {CIFAR10.filename} with "
-                "--data-dir, or a mirror with --mirror, or train without data: --dataset shapes10"
-            ) from error
-        finally:
-            socket.setdefaulttimeout(timeout)
+        if not is_whole(archive, CIFAR10.tgz_md5):
+            self.download_archive(archive)
         with tarfile.open(archive) as content:
             # As the documentation of tarfile says, for Pythons before and after 3.11.4.
             content.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
             content.extractall(self.data_dir)
 
+    def download_archive(self, archive: Path) -> None:
+        failures = []
+        for url in addresses(self.mirror or CIFAR10.url):
+            try:
+                download(url, archive, CIFAR10.tgz_md5, GZIP)
+                return
+            except DownloadError as error:
+                failures.append(f"from {url} failed ({error})")
+                if not isinstance(error, NotThereError):
+                    break  # for elsewhere on a host that does not answer it need not be looked
+        raise DataError(
+            f"no CIFAR-10 in {self.data_dir}, and downloading it {' and '.join(failures)}; name "
+            f"{'another' if self.mirror else 'a'} host with --mirror, or a folder that holds "
+            f"{CIFAR10.base_folder} or {CIFAR10.filename} with --data-dir, or train without data: "
+            "--dataset shapes10"
+        )
+
     def subset(self, train: bool) -> Images:
         read = CIFAR10(self.data_dir, train=train)
         return Images(torch.from_numpy(read.data).contiguous(), torch.tensor(read.targets))
+
+
+def is_web_address(mirror: str) -> bool:
+    try:
+        return urlsplit(mirror).scheme in ("http", "https")
+    except ValueError:  # brackets, as of an IPv6 address, that do not close
+        return False
+
+
+def addresses(mirror: str) -> list[str]:
+    """Where the archive may lie, the likelier place first.
+
+    An address whose path names the archive, or that has a query, is the archive's own, and one that
+    ends in a slash is its folder's. Any other may be either's.
+
+    Example:
+        >>> addresses("https://host/data/")
+        ['https://host/data/cifar-10-python.tar.gz']
+        >>> addresses("https://host/files/cifar-10-python.tar.gz/content")
+        ['https://host/files/cifar-10-python.tar.gz/content']
+        >>> addresses("https://host/link")
+        ['https://host/link/cifar-10-python.tar.gz', 'https://host/link']
+    """
+    parts = urlsplit(mirror)
+    if parts.query or CIFAR10.filename in parts.path.split("/"):
+        return [mirror]
+    folder = parts.path.rstrip("/")
+    in_folder = parts._replace(path=f"{folder}/{CIFAR10.filename}").geturl()
+    if parts.path in ("", "/") or parts.path.endswith("/"):
+        return [in_folder]
+    return [mirror, in_folder] if "." in folder.rpartition("/")[2] else [in_folder, mirror]
 
 
 def files_and_checksums() -> list[tuple[str, str]]:

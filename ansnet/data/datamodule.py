@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import torch
 
 from ansnet.compatibility import lightning
-from ansnet.data.augmentation import Augmentation
+from ansnet.data.augmentation import MEAN, STD, Augmentation
 from ansnet.data.batches import Batches, Images, Order
 
 
@@ -17,6 +19,8 @@ class DataError(RuntimeError):
 
 class ImageDataModule(lightning.LightningDataModule):
     """A training and a validation set of colour images, held in memory.
+
+    The images to test and to predict are the validation images: there are no others.
 
     Attached to a trainer, the loaders keep the images on its device, and each of its processes sees
     its share of them (`Order`).
@@ -29,10 +33,12 @@ class ImageDataModule(lightning.LightningDataModule):
 
     Attributes:
         classes: the names of the classes, in the order of their indices.
+        normalisation: the mean and the deviation of red, green and blue that are taken out, in 0..1.
         subsets: the images ``"train"`` and ``"val"``, after ``setup``.
     """
 
     classes: tuple[str, ...]
+    normalisation: Mapping[str, tuple[float, ...]] = MappingProxyType({"mean": MEAN, "std": STD})
 
     def __init__(
         self,
@@ -60,6 +66,12 @@ class ImageDataModule(lightning.LightningDataModule):
         return self.loader("train", self.seed, self.augmentation)
 
     def val_dataloader(self) -> Batches:
+        return self.loader("val")
+
+    def test_dataloader(self) -> Batches:
+        return self.loader("val")
+
+    def predict_dataloader(self) -> Batches:
         return self.loader("val")
 
     def untouched_train_dataloader(self) -> Batches:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from ansnet.compatibility import lightning, torchmetrics
 from ansnet.modules import SoftmaxCrossEntropy
+from ansnet.training.description import (
+    NotDescribedError,
+    build_criterion,
+    build_network,
+    describe_criterion,
+    describe_network,
+)
 from ansnet.training.metrics import accuracy
 from ansnet.training.muon import Muon
 from ansnet.training.schedule import learning_rate_factor
@@ -17,6 +25,8 @@ from ansnet.training.views import other_views
 
 if TYPE_CHECKING:
     from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+
+LearningRateFinder = lightning.callbacks.LearningRateFinder
 
 Batch = tuple[Tensor, Tensor]
 
@@ -38,11 +48,12 @@ class SubsetMeans(nn.Module):
 
 
 class ImageClassifier(lightning.LightningModule):
-    """Trains and validates any network that maps images to class scores.
+    """Trains, validates and tests any network that maps images to class scores.
 
     Args:
-        network: N × 3 × H × W to N × classes.
-        criterion: the loss; None is `SoftmaxCrossEntropy`.
+        network: N × 3 × H × W to N × classes; or what a checkpoint says of it
+            (`ansnet.training.description`).
+        criterion: the loss, or what a checkpoint says of it; None is `SoftmaxCrossEntropy`.
         optimizer: ``"adam"``, ``"adamw"``, ``"sgd"`` or ``"muon"`` (`ansnet.training.muon`).
         lr: learning rate, at its highest.
         bias_lr_factor: what that of biases and of the parameters of normalisations is multiplied by
@@ -57,7 +68,16 @@ class ImageClassifier(lightning.LightningModule):
         schedule, warmup: of the learning rate, see `learning_rate_factor`.
         test_time_flip, test_time_shift: after the last epoch, validate also by the scores of an image
             and its mirror image, of an image and what it is shifted to, or of all these together
-            (`ansnet.training.views`).
+            (`ansnet.training.views`); and test by them.
+        classes: the names of the classes, in the order of their indices.
+        normalisation: ``mean`` and ``std`` of red, green and blue, in 0..1, by which the images are
+            normalised: ``torchvision.transforms.Normalize(**classifier.normalisation)``.
+        dataset: the name of the data set.
+
+    All of these are attributes, and a checkpoint names all of them, so that
+    ``ImageClassifier.load_from_checkpoint(path)`` needs nothing else. But a network that no notation
+    describes, or a loss with weights of its own, has to be passed to it, as ``network=`` or
+    ``criterion=``.
 
     Logs, each under the name that it has in TensorBoard and in ``metrics.csv``:
 
@@ -65,6 +85,8 @@ class ImageClassifier(lightning.LightningModule):
     ``train/loss``, ``train/accuracy``  over the epoch, while the weights moved
     ``val/loss``, ``val/accuracy``      over the validation images, after the epoch
     ``val/accuracy_tta``                the same with test-time augmentation, after the last epoch
+    ``test/loss``, ``test/accuracy``    over the images that ``trainer.test`` is given
+    ``test/accuracy_tta``               the same with test-time augmentation
     ``epoch``                           number of epochs completed
     ==================================  ========================================================
 
@@ -74,14 +96,25 @@ class ImageClassifier(lightning.LightningModule):
     Validated on two loaders, as `ansnet.training.run` does before training, it takes the first for
     the validation images and the second for the training images.
 
+    ``trainer.predict`` takes batches of images, alone or with their classes, and gives their scores.
+
     Raises:
-        ValueError: the optimizer or the schedule is unknown.
+        ValueError: the optimizer or the schedule is unknown; no network is given, or only the class of
+            one (`NotDescribedError`); or, when a training begins, the trainer has the callback
+            ``LearningRateFinder``, which would have no effect.
     """
+
+    # what `torch.jit.script` is not to compile
+    __jit_unused_properties__: list[str] = [  # noqa: RUF012  as in Lightning
+        *lightning.LightningModule.__jit_unused_properties__,
+        "has_other_views",
+        "is_last_epoch",
+    ]
 
     def __init__(
         self,
-        network: nn.Module,
-        criterion: nn.Module | None = None,
+        network: nn.Module | Mapping[str, Any] | None = None,
+        criterion: nn.Module | Mapping[str, Any] | None = None,
         optimizer: str = "adam",
         lr: float = 1e-3,
         bias_lr_factor: float = 1.0,
@@ -93,15 +126,29 @@ class ImageClassifier(lightning.LightningModule):
         warmup: float = 0.0,
         test_time_flip: bool = False,
         test_time_shift: bool = False,
+        classes: Sequence[str] | None = None,
+        normalisation: Mapping[str, Sequence[float]] | None = None,
+        dataset: str | None = None,
     ) -> None:
         super().__init__()
+        if network is None:
+            raise NotDescribedError(
+                "no network is given, and a checkpoint of an older ansnet does not name its own; pass "
+                "network="
+            )
         if optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {optimizer!r}")
         if schedule not in SCHEDULES:
             raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {schedule!r}")
+        if classes is not None:
+            classes = tuple(map(str, classes))
+        if normalisation is not None:
+            normalisation = {name: tuple(map(float, each)) for name, each in normalisation.items()}
         self.save_hyperparameters(ignore=["network", "criterion"], logger=False)
-        self.network = network
-        self.criterion = SoftmaxCrossEntropy() if criterion is None else criterion
+        self.network = build_network(network) if isinstance(network, Mapping) else network
+        if criterion is None:
+            criterion = SoftmaxCrossEntropy()
+        self.criterion = build_criterion(criterion) if isinstance(criterion, Mapping) else criterion
         self.optimizer = optimizer
         self.lr = lr
         self.bias_lr_factor = bias_lr_factor
@@ -113,9 +160,19 @@ class ImageClassifier(lightning.LightningModule):
         self.warmup = warmup
         self.test_time_flip = test_time_flip
         self.test_time_shift = test_time_shift
+        self.classes = classes
+        self.normalisation = normalisation
+        self.dataset = dataset
         self.augmented_accuracy = torchmetrics.MeanMetric(nan_strategy="disable")
         self.train_means = SubsetMeans()
         self.val_means = SubsetMeans()
+        self.test_means = SubsetMeans()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Name the network and the loss as they are now, unless a subclass has named its own."""
+        named = checkpoint["hyper_parameters"]
+        named.setdefault("network", describe_network(self.network))
+        named.setdefault("criterion", describe_criterion(self.criterion))
 
     def forward(self, images: Tensor) -> Tensor:
         scores: Tensor = self.network(images)
@@ -129,16 +186,36 @@ class ImageClassifier(lightning.LightningModule):
     def validation_step(self, batch: Batch, batch_index: int, dataloader_idx: int = 0) -> None:
         scores, _, figures = self.measure(batch)
         self.count(("val", "train")[dataloader_idx], figures, len(batch[1]))
-        if (self.test_time_flip or self.test_time_shift) and self.is_last_epoch():
-            images, targets = batch
-            # a copy: compiled for CUDA, the network writes its scores to the same place each time
-            total = scores.to(torch.promote_types(scores.dtype, torch.float32), copy=True)
-            for view, weight in other_views(images, self.test_time_flip, self.test_time_shift):
-                total += weight * self(view)
-            self.augmented_accuracy.update(accuracy(total, targets).expand(len(targets)))
-            self.log("val/accuracy_tta", self.augmented_accuracy, batch_size=len(targets))
+        if self.has_other_views and self.is_last_epoch:
+            self.show_other_views("val", batch, scores)
 
-    def is_last_epoch(self) -> bool:  # no property, which torch.jit.script would compile
+    def test_step(self, batch: Batch, batch_index: int) -> None:
+        scores, _, figures = self.measure(batch)
+        self.count("test", figures, len(batch[1]))
+        if self.has_other_views:
+            self.show_other_views("test", batch, scores)
+
+    def predict_step(self, batch: Tensor | Sequence[Tensor], batch_index: int = 0) -> Tensor:
+        scores: Tensor = self(batch if isinstance(batch, Tensor) else batch[0])
+        # a copy: compiled for CUDA, the network writes its scores to the same place each time
+        return scores.clone()
+
+    def show_other_views(self, subset: str, batch: Batch, scores: Tensor) -> None:
+        """Log the accuracy with test-time augmentation."""
+        images, targets = batch
+        # a copy, as in `predict_step`
+        total = scores.to(torch.promote_types(scores.dtype, torch.float32), copy=True)
+        for view, weight in other_views(images, self.test_time_flip, self.test_time_shift):
+            total += weight * self(view)
+        self.augmented_accuracy.update(accuracy(total, targets).expand(len(targets)))
+        self.log(f"{subset}/accuracy_tta", self.augmented_accuracy, batch_size=len(targets))
+
+    @property
+    def has_other_views(self) -> bool:
+        return self.test_time_flip or self.test_time_shift
+
+    @property
+    def is_last_epoch(self) -> bool:
         trainer = self.trainer
         return trainer.state.fn == "fit" and self.current_epoch + 1 == trainer.max_epochs
 
@@ -158,7 +235,7 @@ class ImageClassifier(lightning.LightningModule):
 
     def count(self, subset: str, figures: Tensor, images: int, log: bool = True) -> None:
         """Count a batch's figures towards the epoch's, and have those logged at its end."""
-        means = self.train_means if subset == "train" else self.val_means
+        means = {"train": self.train_means, "val": self.val_means, "test": self.test_means}[subset]
         means.update(figures, images)
         if log:
             self.log_dict(
@@ -170,6 +247,15 @@ class ImageClassifier(lightning.LightningModule):
             )
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        callbacks: Any = getattr(self.trainer, "callbacks", [])
+        for callback in callbacks:
+            # not `Tuner.lr_find`'s own, which leaves the training when it has searched
+            if isinstance(callback, LearningRateFinder) and not callback._early_exit:
+                raise ValueError(
+                    "LearningRateFinder has no effect as a callback: the schedule, which sets the rate "
+                    "at each step, does not know what it finds; use Tuner(trainer).lr_find(classifier, "
+                    "…) before trainer.fit, or python train.py --find-lr"
+                )
         steps = int(self.trainer.estimated_stepping_batches)
         optimizer = self.make_optimizer()
         scheduler = torch.optim.lr_scheduler.LambdaLR(

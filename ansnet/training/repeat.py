@@ -108,6 +108,7 @@ def repeat(settings: Settings, times: int) -> Repetition:
     runs: list[Figures] = []
     for seed in range(settings.seed, settings.seed + times):
         result = train(replace(settings, seed=seed))
+        settings = replace(settings, lr=result.lr, find_lr=False)  # found once, the same for all
         runs.append(last_figures(str(seed), result))
         first = Path(runs[0].log_dir)
         repetition = Repetition(runs, first.with_name(f"repeat_{first.name}.csv"))

@@ -6,16 +6,17 @@ import logging
 import os
 import platform
 import warnings
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from pickle import UnpicklingError
 from time import monotonic
 from typing import Any
 
 import torch
 from torch import nn
+from torch._functorch import config as functorch
 
 from ansnet.compatibility import lightning, torchvision
 from ansnet.data import CIFAR10DataModule, ImageDataModule, Shapes10DataModule
@@ -23,18 +24,20 @@ from ansnet.data.augmentation import Augmentation
 from ansnet.functional.kernel import finds_compiler
 from ansnet.models import create_model, torch_twin
 from ansnet.modules import SoftmaxCrossEntropy
+from ansnet.training.board import Listed
 from ansnet.training.callbacks import EarlierRecord, SmoothedProgress, StepLog, readable_duration
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.history import Epoch, best_epoch, draw_curves, read_history
 from ansnet.training.initialization import set_identity
 from ansnet.training.memory import keep_freed_memory
-from ansnet.training.settings import Settings, SettingsError, flag, takes_effect
+from ansnet.training.range_test import HIGHEST, LOWEST, STEPS, RangeTest, Search, draw_search
+from ansnet.training.resume import check_checkpoint
+from ansnet.training.settings import Settings, SettingsError
 
-# which the optimizer of a checkpoint goes on with, whatever the command line says
-KEPT = ("lr", "bias_lr_factor", "momentum", "nesterov", "weight_decay", "decay_biases")
-# what reading something else as a checkpoint ends in
-NO_CHECKPOINT = (OSError, EOFError, KeyError, RuntimeError, UnpicklingError)
-BEFORE_THEY_WERE_OPTIONS = {"bias_lr_factor": 1.0, "nesterov": False, "decay_biases": False}
+DATA_MODULES: dict[str, type[ImageDataModule]] = {
+    "cifar10": CIFAR10DataModule,
+    "shapes10": Shapes10DataModule,
+}
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Result:
     best_checkpoint: Path
     log_dir: Path
     seconds: float
+    lr: float
 
     def __str__(self) -> str:
         last = self.history[-1]
@@ -69,8 +73,8 @@ class Result:
 def train(settings: Settings) -> Result:
     """Train as the settings say.
 
-    Leaves ``metrics.csv``, ``hparams.yaml``, the TensorBoard events, ``curves.png`` and
-    ``checkpoints/`` in ``log_dir/<model>/version_<n>/``.
+    Leaves ``metrics.csv``, ``hparams.yaml``, the TensorBoard events, ``curves.png``, with ``find_lr``
+    also ``find_lr.png``, and ``checkpoints/`` in ``log_dir/<model>/version_<n>/``.
 
     Args:
         settings: see `Settings`.
@@ -89,21 +93,26 @@ def train(settings: Settings) -> Result:
     keep_freed_memory()
     # Deterministic algorithms would have all new memory filled first; none of it is read unwritten.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    search = find_learning_rate(settings) if settings.find_lr else None
+    if search is not None:
+        settings = replace(settings, lr=search.rate)
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     classifier = make_classifier(settings)
     if settings.resume is not None:
         check_checkpoint(settings, classifier)
     data = make_data(settings)
     data.prepare_data()
-    stance = torch.compiler.set_stance("force_eager") if settings.compile == "none" else nullcontext()
-    with warnings.catch_warnings(), stance:
-        silence_expected_messages()
+    with as_settled(settings):
         trainer = data.trainer = make_trainer(settings)
         if trainer.is_global_zero:
             record = describe_run(settings, classifier)
             for logger in trainer.loggers:
                 logger.log_hyperparams(record)
             print(introduction(settings, record, trainer))
+            if search is not None:
+                picture = Path(str(trainer.log_dir), "find_lr.png")
+                draw_search(search, picture)
+                print(f"{search}: {picture}")
         if settings.resume is None:
             loaders = [data.val_dataloader(), data.untouched_train_dataloader()]
             trainer.validate(classifier, loaders, verbose=False)
@@ -116,7 +125,59 @@ def train(settings: Settings) -> Result:
     if trainer.is_global_zero:
         draw_curves(history, f"{settings.model} on {settings.dataset}", log_dir / "curves.png")
     checkpoint = Path(trainer.checkpoint_callback.best_model_path)  # type: ignore[union-attr]
-    return Result(history, best_epoch(history), checkpoint, log_dir, monotonic() - start)
+    seconds = monotonic() - start
+    return Result(history, best_epoch(history), checkpoint, log_dir, seconds, settings.lr)
+
+
+def find_learning_rate(settings: Settings) -> Search:
+    """Try learning rates on a network of its own, which takes its first steps as the run will.
+
+    It is over before the run draws its first random number. So the run is the same as with what was
+    found given.
+
+    Raises:
+        SettingsError: the loss falls at no rate.
+    """
+    # a hundred steps are over before a network compiled as a whole has paid for its compilation
+    compilation = "operations" if settings.compile == "network" else settings.compile
+    settings = replace(settings, compile=compilation, schedule="constant", warmup=0.0)
+    lightning.seed_everything(settings.seed, workers=True, verbose=False)
+    classifier, data, test = make_classifier(settings), make_data(settings), RangeTest()
+    data.prepare_data()
+    with as_settled(settings):
+        trainer = data.trainer = lightning.Trainer(
+            **device_options(settings),
+            max_steps=STEPS,
+            max_epochs=-1,
+            limit_val_batches=0,
+            logger=False,
+            callbacks=[test],
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(classifier, data.train_dataloader(), data.val_dataloader())
+    if test.search.steepest() is None:
+        raise SettingsError(
+            f"--find-lr finds no rate from {LOWEST:g} to {HIGHEST:g} at which the loss falls by more "
+            f"than it varies, in {STEPS} steps; name one with --lr, or take a larger --batch-size"
+        )
+    return test.search
+
+
+@contextmanager
+def as_settled(settings: Settings) -> Iterator[None]:
+    """Compiling what is to be compiled, and silent about what is expected.
+
+    What a compiled network has been made into is kept for the next process although there are Functions
+    in it, which is PyTorch's choice for other networks. It is found again by what their forward and
+    backward are traced to, so that a changed formula is compiled anew.
+    """
+    stance = torch.compiler.set_stance("force_eager") if settings.compile == "none" else nullcontext()
+    keep = functorch.patch(autograd_cache_allow_custom_autograd_functions=True)
+    with warnings.catch_warnings(), stance, keep:
+        silence_expected_messages()
+        yield
 
 
 def check_machine(settings: Settings) -> None:
@@ -175,58 +236,6 @@ def device_type(settings: Settings) -> str:
     return "cpu"
 
 
-def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> None:
-    """Refuse to resume from what holds no such training, or has nothing left to train.
-
-    Raises:
-        SettingsError: saying what the file is instead.
-    """
-    given = f"--resume {settings.resume}"
-    try:
-        checkpoint = torch.load(str(settings.resume), map_location="cpu", weights_only=True)
-        shapes = {name: tensor.shape for name, tensor in checkpoint["state_dict"].items()}
-        epochs = checkpoint["epoch"] + 1
-        chosen = {**BEFORE_THEY_WERE_OPTIONS, **checkpoint["hyper_parameters"]}
-        optimizer, kept = chosen["optimizer"], [(name, chosen[name]) for name in KEPT]
-        groups = [len(state["param_groups"]) for state in checkpoint["optimizer_states"]]
-        recorded = checkpoint["callbacks"].get(EarlierRecord.__name__, {})
-        dataset = recorded.get("dataset", settings.dataset)  # an older ansnet did not say it
-    except FileNotFoundError as error:
-        raise SettingsError(f"{given}: there is no such file; name a checkpoint") from error
-    except NO_CHECKPOINT as error:
-        raise SettingsError(f"{given}: this is no checkpoint of a run; name one") from error
-    if shapes != {name: tensor.shape for name, tensor in classifier.state_dict().items()}:
-        raise SettingsError(
-            f"{given}: the checkpoint is of another network than --model {settings.model}; name its own"
-        )
-    if dataset != settings.dataset:
-        raise SettingsError(
-            f"{given}: the checkpoint is of a training on {dataset}, not on {settings.dataset}; add "
-            f"--dataset {dataset}, and what else it was trained with"
-        )
-    if optimizer != settings.optimizer:
-        raise SettingsError(
-            f"{given}: the checkpoint is of a training by {optimizer}, and {settings.optimizer} cannot "
-            f"go on from it; add --optimizer {optimizer}, and what else it was trained with"
-        )
-    if groups != [2]:
-        raise SettingsError(
-            f"{given}: the checkpoint is of an older ansnet, which did not tell weights from biases; "
-            "train anew"
-        )
-    for name, value in kept:
-        if value != getattr(settings, name) and takes_effect(name, chosen):
-            raise SettingsError(
-                f"{given}: the checkpoint is of a training with {flag(name, value)}, and goes on with "
-                f"that; add {flag(name, value)}"
-            )
-    if epochs >= settings.max_epochs:
-        raise SettingsError(
-            f"{given}: {epochs} epochs are completed, so nothing is left of --max-epochs "
-            f"{settings.max_epochs}; name a higher number"
-        )
-
-
 def make_classifier(settings: Settings) -> ImageClassifier:
     network: nn.Module = create_model(settings.model)
     if settings.identity_init:
@@ -242,6 +251,7 @@ def make_classifier(settings: Settings) -> ImageClassifier:
         alone_on_cuda = device_type(settings) == "cuda" and settings.devices == 1
         # in place, so that the keys of its state are the same
         network.compile(mode="reduce-overhead" if alone_on_cuda else None)
+    data = DATA_MODULES[settings.dataset]
     return ImageClassifier(
         network,
         criterion,
@@ -256,6 +266,9 @@ def make_classifier(settings: Settings) -> ImageClassifier:
         warmup=settings.warmup,
         test_time_flip=settings.test_time_flip,
         test_time_shift=settings.test_time_shift,
+        classes=data.classes,
+        normalisation=data.normalisation,
+        dataset=settings.dataset,
     )
 
 
@@ -284,21 +297,29 @@ def make_trainer(settings: Settings) -> lightning.Trainer:
     )
     # Not `save_last` of the one above, which copies the last that was saved: the best.
     last = lightning.callbacks.ModelCheckpoint(filename="last", enable_version_counter=False)
+    recording = [EarlierRecord(settings.dataset), StepLog(), Listed(asdict(settings))]
     return lightning.Trainer(
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        # PyTorch has none for the CPU
-        sync_batchnorm=settings.devices > 1 and device_type(settings) == "cuda",
-        precision=settings.precision,  # type: ignore[arg-type]
+        **device_options(settings),
         max_epochs=settings.max_epochs,
-        deterministic=True,
         inference_mode=False,  # tensors made in it before training could not be updated while training
         logger=[board, table],
-        callbacks=[best, last, EarlierRecord(settings.dataset), StepLog(), SmoothedProgress()],
+        callbacks=[best, last, *recording, SmoothedProgress()],
         num_sanity_val_steps=0,  # the validation before training has run every step already
         log_every_n_steps=0,  # but by StepLog
         enable_model_summary=False,
     )
+
+
+def device_options(settings: Settings) -> dict[str, Any]:
+    """What a trainer is told of where it trains."""
+    return {
+        "accelerator": settings.accelerator,
+        "devices": settings.devices,
+        # PyTorch has none for the CPU
+        "sync_batchnorm": settings.devices > 1 and device_type(settings) == "cuda",
+        "precision": settings.precision,
+        "deterministic": True,
+    }
 
 
 def introduction(settings: Settings, record: dict[str, Any], trainer: lightning.Trainer) -> str:

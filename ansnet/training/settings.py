@@ -97,6 +97,7 @@ class Condition(NamedTuple):
 
 
 CONDITIONS = (
+    Condition("lr", "find_lr", lambda finds: not finds, False),
     Condition("momentum", "optimizer", lambda optimizer: optimizer in ("sgd", "muon"), "sgd"),
     Condition("nesterov", "optimizer", lambda optimizer: optimizer == "sgd", "sgd"),
     Condition("nesterov", "momentum", bool, 0.9),
@@ -135,6 +136,7 @@ class Settings(Recipe):
     ops: str
     log_dir: str
     resume: str | None
+    find_lr: bool
 
     @classmethod
     def complete(cls, given: Mapping[str, Any], asked_for: Collection[str] | None = None) -> Settings:
@@ -157,6 +159,7 @@ class Settings(Recipe):
             **chosen,
             **asdict(recipe),
             "data_dir": os.environ.get(DATA_DIR_VARIABLE, "data"),
+            "find_lr": False,
             **{name: value for name, value in chosen.items() if value is not None},
         }
         for option, other, is_met, remedy in CONDITIONS:
@@ -167,13 +170,23 @@ class Settings(Recipe):
                     f"{flag(option, chosen[option])} has no effect with {flag(other, values[other])}; "
                     f"add {flag(other, remedy)} or leave it out"
                 )
+        if values["find_lr"] and values["resume"]:
+            raise SettingsError(
+                f"--find-lr cannot search for a training that goes on with its own rate, that of "
+                f"--resume {values['resume']}; leave one of them out"
+            )
+        if values["find_lr"] and (values["devices"] or 1) > 1:
+            raise SettingsError(
+                f"--find-lr searches on one device, and not with --devices {values['devices']}; search "
+                "with --devices 1, and give what is found with --lr"
+            )
         return cls(**values)
 
 
 def takes_effect(option: str, values: Mapping[str, Any]) -> bool:
     """Whether the other values let an option do something, as far as `CONDITIONS` knows."""
     conditions = (condition for condition in CONDITIONS if condition.option == option)
-    return all(condition.is_met(values[condition.other]) for condition in conditions)
+    return all(condition.is_met(values.get(condition.other)) for condition in conditions)
 
 
 def plain(value: Any) -> Any:

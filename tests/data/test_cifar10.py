@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +14,7 @@ import torch
 from torchvision.datasets import CIFAR10
 
 from ansnet.data import CIFAR10DataModule, DataError
+from ansnet.data.cifar10 import addresses
 
 
 def prepared(folder: Path, **options: object) -> CIFAR10DataModule:
@@ -43,30 +45,92 @@ def mirror(tiny_cifar10: Path) -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.mark.parametrize("ending", ["", "/", "/cifar-10-python.tar.gz"])
+@pytest.mark.parametrize(
+    "ending", ["", "/", "/cifar-10-python.tar.gz", "/cifar-10-python.tar.gz?download=1"]
+)
 def test_a_mirror_may_be_named(mirror: str, tmp_path: Path, ending: str) -> None:
     data = prepared(tmp_path / "new", mirror=mirror + ending)
     assert len(data.train_dataloader().sampler) == 50
+    assert list((tmp_path / "new").glob("*.part")) == []
+
+
+@pytest.mark.parametrize("link", ["link", "c10.tgz", "link/content", "cifar-10-python.tar.gz/content"])
+def test_a_mirror_may_be_a_link_to_the_archive(
+    tiny_cifar10: Path, mirror: str, tmp_path: Path, link: str
+) -> None:
+    archive = tiny_cifar10 / CIFAR10.filename
+    moved = tiny_cifar10 / "elsewhere" / link
+    moved.parent.mkdir(parents=True)
+    archive.rename(moved)
+    prepared(tmp_path / "new", mirror=f"{mirror}/elsewhere/{link}")
+
+
+@pytest.mark.parametrize(
+    ("mirror", "tried"),
+    [
+        ("https://host", ["https://host/{}"]),
+        ("https://host/", ["https://host/{}"]),
+        ("https://host/data/", ["https://host/data/{}"]),
+        ("https://host/data", ["https://host/data/{}", "https://host/data"]),
+        ("https://host/data.d", ["https://host/data.d", "https://host/data.d/{}"]),
+        ("https://host/a/c10.tgz", ["https://host/a/c10.tgz", "https://host/a/c10.tgz/{}"]),
+        ("https://host/{}", ["https://host/{}"]),
+        ("https://host/{}?download=1", ["https://host/{}?download=1"]),
+        ("https://host/a/{}?sequence=1&isAllowed=y", ["https://host/a/{}?sequence=1&isAllowed=y"]),
+        ("https://host/get?id=7", ["https://host/get?id=7"]),
+        ("https://host/?id=7", ["https://host/?id=7"]),
+        ("https://host/a/{}/content", ["https://host/a/{}/content"]),
+        ("https://host/a/content", ["https://host/a/content/{}", "https://host/a/content"]),
+        ("https://host/a/{}#top", ["https://host/a/{}#top"]),
+    ],
+)
+def test_where_a_mirror_is_looked_for_the_archive(mirror: str, tried: list[str]) -> None:
+    name = "cifar-10-python.tar.gz"
+    assert addresses(mirror.format(name)) == [url.format(name) for url in tried]
+
+
+def test_a_mirror_without_the_archive_says_where_it_was_looked_for(mirror: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="failed") as error:
+        prepared(tmp_path / "new", mirror=f"{mirror}/missing")
+    for url in (f"{mirror}/missing/cifar-10-python.tar.gz", f"{mirror}/missing"):
+        assert f"from {url} failed (HTTP Error 404: File not found)" in str(error.value)
+    assert "name another host with --mirror" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_page_is_not_taken_for_the_archive(tiny_cifar10: Path, mirror: str, tmp_path: Path) -> None:
+    (tiny_cifar10 / "page").mkdir()
+    with pytest.raises(DataError, match=r"/page failed \(it sends another file, text/html\)"):
+        prepared(tmp_path / "new", mirror=f"{mirror}/page")  # the server's list of the folder
+    assert list((tmp_path / "new").iterdir()) == []
 
 
 def test_what_a_mirror_sends_is_checked(
     mirror: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(CIFAR10, "tgz_md5", "0" * 32)
-    with pytest.raises(DataError, match="failed"):
+    with pytest.raises(DataError, match=r"failed \(it sends a file without the published md5"):
         prepared(tmp_path / "new", mirror=mirror)
+    assert list((tmp_path / "new").iterdir()) == []
 
 
-def test_a_mirror_is_a_web_address() -> None:
-    with pytest.raises(DataError, match=r"--mirror /some/folder: .*http.*--data-dir"):
-        prepared(Path("nowhere"), mirror="/some/folder")
+def test_a_damaged_archive_is_replaced(tiny_cifar10: Path, mirror: str, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / CIFAR10.filename).write_bytes(b"half of it")
+    prepared(tmp_path / "new", mirror=mirror)
+
+
+@pytest.mark.parametrize("mirror", ["/some/folder", "ftp://host/file", "http://[host"])
+def test_a_mirror_is_a_web_address(mirror: str) -> None:
+    with pytest.raises(DataError, match=rf"--mirror {re.escape(mirror)}: .*http.*--data-dir"):
+        prepared(Path("nowhere"), mirror=mirror)
 
 
 @pytest.mark.parametrize("mirror", [None, "http://127.0.0.1:9"])
 def test_no_copy_and_no_network_says_what_to_do(
     tiny_cifar10: Path, tmp_path: Path, mirror: str | None
 ) -> None:
-    with pytest.raises(DataError, match=r"--data-dir.*--mirror.*--dataset shapes10") as error:
+    with pytest.raises(DataError, match=r"--mirror.*--data-dir.*--dataset shapes10") as error:
         prepared(tmp_path / "empty", mirror=mirror)
     assert str(tmp_path / "empty") in str(error.value)
     assert "\n" not in str(error.value)

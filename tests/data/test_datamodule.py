@@ -96,9 +96,10 @@ def test_the_order_is_shuffled_anew_and_hangs_on_the_seed() -> None:
     assert not torch.equal(epoch(other)[1], first)
 
 
-def test_the_validation_order_is_that_of_the_data_set() -> None:
+@pytest.mark.parametrize("loader", ["val", "test", "predict"])
+def test_the_validation_order_is_that_of_the_data_set(loader: str) -> None:
     data = PlacesDataModule(batch_size=48)
-    assert [targets.tolist() for _, targets in data.val_dataloader()] == [
+    assert [targets.tolist() for _, targets in getattr(data, f"{loader}_dataloader")()] == [
         list(range(48)),
         list(range(48, 64)),
     ]

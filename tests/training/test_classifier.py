@@ -37,7 +37,7 @@ def test_the_views_are_weighed(monkeypatch: pytest.MonkeyPatch, dtype: torch.dty
     answers = [margins(1.0, 1.0)] * 2 + [margins(-0.875, -1.125)] * 4  # not shifted, and shifted
     network = Scripted([scores.to(dtype) for scores in answers])
     classifier = ImageClassifier(network, test_time_flip=True, test_time_shift=True)
-    monkeypatch.setattr(ImageClassifier, "is_last_epoch", lambda self: True)
+    monkeypatch.setattr(ImageClassifier, "is_last_epoch", property(lambda self: True))
     monkeypatch.setattr(classifier, "log", lambda *unused, **options: None)
     monkeypatch.setattr(classifier, "log_dict", lambda *unused, **options: None)
     # 1 + 1 − ½ · 4 · 0.875 = 0.25 for the first class, 1 + 1 − ½ · 4 · 1.125 = −0.25 for the second
@@ -59,6 +59,9 @@ def test_what_it_does_unless_it_is_told_is_what_a_checkpoint_says() -> None:
         "warmup": 0.0,
         "test_time_flip": False,
         "test_time_shift": False,
+        "classes": None,
+        "normalisation": None,
+        "dataset": None,
     }
 
 
@@ -140,7 +143,7 @@ def test_the_last_epoch_is_known(
     )
     monkeypatch.setattr(ImageClassifier, "trainer", trainer)
     monkeypatch.setattr(ImageClassifier, "current_epoch", epoch)
-    assert ImageClassifier(nn.Identity()).is_last_epoch() is is_last
+    assert ImageClassifier(nn.Identity()).is_last_epoch is is_last
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, **state: Any) -> None:
