@@ -41,14 +41,35 @@ class Layer:
         """
         asks = getattr(getattr(fn, "func", fn), "__module__", None)
         if asks in EXACT_CLASS and not any(True for _ in self.children()):  # type: ignore[attr-defined]
-            warnings.warn(
-                f"{EXACT_CLASS[asks]} goes by the exact class of a layer, and passes over this "
-                f"{type(self).__name__}, a subclass of {self.twin.__name__}; give it "
-                "ansnet.modules.to_torch(network) instead",
-                ExactClassWarning,
-                stacklevel=2,
-            )
+            self.warn_of(EXACT_CLASS[asks])
         return super().apply(fn)  # type: ignore[misc]
+
+    @property
+    def qconfig(self) -> Any:
+        """How `torch.ao.quantization` is to quantise the layer; None for not at all."""
+        if "qconfig" not in vars(self):
+            raise AttributeError("qconfig")
+        return vars(self)["qconfig"]
+
+    @qconfig.setter
+    def qconfig(self, value: Any) -> None:
+        # quantize_dynamic, asked for nn.Linear, gives None to a layer of another class
+        if value is not None or self.twin is nn.Linear:
+            self.warn_of("torch.ao.quantization")
+        vars(self)["qconfig"] = value
+
+    @qconfig.deleter
+    def qconfig(self) -> None:
+        del vars(self)["qconfig"]
+
+    def warn_of(self, tool: str) -> None:
+        """Warn of a tool that would pass over the layer without a word."""
+        warnings.warn(
+            f"{tool} goes by the exact class of a layer, and passes over this {type(self).__name__}, a "
+            f"subclass of {self.twin.__name__}; give it ansnet.modules.to_torch(network) instead",
+            ExactClassWarning,
+            stacklevel=3,
+        )
 
     def __prepare_scriptable__(self) -> nn.Module:
         """What `torch.jit.script` takes instead: TorchScript knows no Function."""

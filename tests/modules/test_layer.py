@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 from typing import Any
 
@@ -13,6 +14,7 @@ from torchvision.models.feature_extraction import create_feature_extractor, get_
 from ansnet import modules
 from ansnet.models import Network
 from ansnet.modules import to_torch
+from ansnet.modules.layer import ExactClassWarning
 
 NOTATION = "CNR(4), M(2), res(CR(4)), CR(5), M(4), LNR(6), L(3)"
 
@@ -101,3 +103,14 @@ def test_the_node_of_a_hooked_layer_has_one_gradient(inplace: bool, training: bo
     assert [len(grads) for grads in gradients["ours"]] == [1, 1, 1]
     for ours_, theirs in zip(gradients["ours"], gradients["theirs"], strict=True):
         torch.testing.assert_close(ours_, theirs)
+
+
+def test_a_layer_without_qconfig_has_none() -> None:
+    layer = modules.Linear(2, 2)
+    assert not hasattr(layer, "qconfig")
+    with pytest.warns(ExactClassWarning, match=r"passes over this Linear.*to_torch\(network\)"):
+        layer.qconfig = None
+    assert layer.qconfig is None
+    assert copy.deepcopy(layer).qconfig is None
+    del layer.qconfig
+    assert not hasattr(layer, "qconfig")

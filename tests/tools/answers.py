@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -72,6 +72,30 @@ def shorten(value: Any, length: int = 80) -> str:
     else:
         text = " ".join(str(value).split())
     return text if len(text) <= length else f"{text[: length - 2]} …"
+
+
+def summary(answer: Any) -> str:
+    """An answer for a table: a few values, or how many there are of which kind."""
+    values = list(leaves(answer))
+    arrays = sum(isinstance(value, Tensor | np.ndarray) for value in values)
+    others = [value for value in values if not isinstance(value, Tensor | np.ndarray)]
+    if len(values) <= 4:
+        return shorten(values)
+    words = [f"{arrays} tensors"] if arrays else []
+    if others:
+        words.append(f"{len(others)} entries: {shorten(others, 48)}")
+    return ", ".join(words)
+
+
+def leaves(answer: Any) -> Iterator[Any]:
+    """What is in an answer's lists and dictionaries; names are where they lie, and no values."""
+    if isinstance(answer, Mapping):
+        answer = list(answer.values())
+    if is_list(answer) or isinstance(answer, Set):
+        for value in sorted(answer) if isinstance(answer, Set) else answer:
+            yield from leaves(value)
+    else:
+        yield answer
 
 
 def error_text(error: BaseException) -> str:

@@ -21,7 +21,7 @@ COUNTS = 'It counts next to nothing; its aten backend (`backend="aten"`) counts 
     "thop",
     warns=True,
     reason=BY_CLASS
-    + "It counts 0, and tells with `report_missing=True`; `custom_ops` names classes to it",
+    + "it counts 0, and tells with `report_missing=True`; `custom_ops` names classes to it",
     **TO_TORCH,
     **COUNTED,
 )

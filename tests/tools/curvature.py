@@ -21,7 +21,7 @@ def data(network: nn.Module) -> DataLoader[tuple[torch.Tensor, ...]]:
     "BatchGrad, DiagGGN, KFAC",
     "backpack-for-pytorch",
     networks=(PLAIN,),
-    reason=BY_CLASS + "It says that it knows no rule for them",
+    reason=BY_CLASS + "it says that it knows no rule for them",
     **TO_TORCH,
 )
 def backpack_extensions(network: nn.Module) -> Any:

@@ -101,7 +101,7 @@ def deep_lift(network: nn.Module) -> Any:
     "Captum",
     "DeepLiftShap",
     "captum",
-    reason=BY_CLASS + "As with DeepLift",
+    reason=BY_CLASS + "as with DeepLift",
     warns=True,
     **TO_TORCH,
     **EXACT,
@@ -121,7 +121,7 @@ def deep_lift_shap(network: nn.Module) -> Any:
     networks=(PLAIN, "VGG7"),
     tolerance=1e-5,
     **TO_TORCH,
-    reason=BY_CLASS + "It says so",
+    reason=BY_CLASS + "it says so",
 )
 def lrp(network: nn.Module) -> Any:
     from captum.attr import LRP
@@ -219,7 +219,7 @@ def layer_cam(network: nn.Module) -> Any:
     "grad-cam",
     "FullGrad",
     "grad-cam",
-    reason=BY_CLASS + "The biases of our layers are left out of the sum",
+    reason=BY_CLASS + "the biases of our layers are left out of the sum",
     **TO_TORCH,
     **EXACT,
 )

@@ -29,7 +29,7 @@ CONTAINERS = re.compile(r"\b(?:Network|Sequence|(?:Plain)?Residual|VGG7|VGG7BN|R
 MODELS = ("VGG7", "VGG7BN", "ResNet9")
 
 # For `tool`: what goes by the exact classes of layers, and the way round
-BY_CLASS = "goes by the exact class of each layer, and ours are subclasses. "
+BY_CLASS = "by the exact class: "
 TO_TORCH: dict[str, Any] = {"way_round": "to_torch(network)", "prepare": to_torch}
 
 

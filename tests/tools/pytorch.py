@@ -40,7 +40,7 @@ def fx_output(network: nn.Module) -> Any:
     "torch.fx",
     "fuse: batch norm into convolution",
     "torch",
-    reason=BY_CLASS + "Nothing is fused; the output is right",
+    reason=BY_CLASS + "nothing is fused; the output is right",
     **TO_TORCH,
 )
 def fx_fuse(network: nn.Module) -> Any:

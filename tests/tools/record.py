@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from tests.tools.answers import difference, error_text, shorten
+from tests.tools.answers import difference, error_text, summary
 from tests.tools.asking import ToolError, respond
 from tests.tools.tool import Tool
 
@@ -60,7 +60,7 @@ def examine(tool: Tool, name: str) -> Row:
         version=tool.version or "",
         torch=str(torch.__version__),
         python=platform.python_version(),
-        twin=shorten(theirs),
+        twin=summary(theirs),
         ansnet=ansnet,
         detail=detail,
         by_way_round=compare(tool, name, "way round", theirs)[0] if tool.ask_round else "",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tools.answers import difference, shorten
+from tests.tools.answers import difference, shorten, summary
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,9 @@ def test_shortened() -> None:
     assert shorten(4_178_570) == "4,178,570"
     assert shorten([1, {"weight": torch.zeros(3, 3)}]) == "1, weight: 3×3"
     assert len(shorten("a" * 200)) == 80
+
+
+def test_summed_up() -> None:
+    assert summary({"conv1": torch.zeros(2, 3), "flops": 12}) == "2×3, 12"
+    assert summary([torch.zeros(2)] * 5) == "5 tensors"
+    assert summary({"weights": [torch.zeros(2)] * 5, "b": "name"}) == "5 tensors, 1 entries: name"

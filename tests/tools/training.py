@@ -325,7 +325,7 @@ def opacus_training(network: nn.Module) -> Any:
     "Opacus",
     "ModuleValidator: batch norm found and replaced",
     "opacus",
-    reason=BY_CLASS + "Batch norm is passed; `make_private` refuses it all the same, for its buffers",
+    reason=BY_CLASS + "batch norm is passed; `make_private` refuses it all the same, for its buffers",
     **TO_TORCH,
 )
 def opacus_fix(network: nn.Module) -> Any:

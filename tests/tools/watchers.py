@@ -160,7 +160,7 @@ def fused_pair(network: nn.Module) -> Any:
     "torch.ao.quantization",
     "fuse_modules: convolution, batch norm, ReLU as one",
     "torch",
-    reason=BY_CLASS + "It says so",
+    reason=BY_CLASS + "it says so",
     **TO_TORCH,
 )
 def fused_modules(network: nn.Module) -> Any:
@@ -175,7 +175,8 @@ def fused_modules(network: nn.Module) -> Any:
     "quantize_dynamic: which layers",
     "torch",
     dtype=torch.float32,
-    reason=BY_CLASS + "Nothing is quantised, and nothing said",
+    reason=BY_CLASS + "nothing is quantised",
+    warns=True,
     **TO_TORCH,
 )
 def quantized_dynamic(network: nn.Module) -> Any:
@@ -248,7 +249,7 @@ def torch_pruning(network: nn.Module) -> Any:
     "count_ops_and_params",
     "torch-pruning",
     networks=(EVERY_LAYER, "VGG7"),
-    reason=BY_CLASS + "It counts 0 operations",
+    reason=BY_CLASS + "it counts 0 operations",
     warns=True,
     **TO_TORCH,
 )
