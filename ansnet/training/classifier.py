@@ -104,6 +104,13 @@ class ImageClassifier(lightning.LightningModule):
             ``LearningRateFinder``, which would have no effect.
     """
 
+    # what `torch.jit.script` is not to compile
+    __jit_unused_properties__: list[str] = [  # noqa: RUF012  as in Lightning
+        *lightning.LightningModule.__jit_unused_properties__,
+        "has_other_views",
+        "is_last_epoch",
+    ]
+
     def __init__(
         self,
         network: nn.Module | Mapping[str, Any] | None = None,

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import commits
+import exports
 from control import Difference
 from measure import RESULTS, Measurement
 from results import Row, Work, columns, means, ours, place, read, write
@@ -64,6 +65,7 @@ def test_what_is_recorded_has_the_columns_that_rows_are_added_under(file: Path) 
         "ablation": Run,
         "commits": commits.Row,
         "control": Difference,
+        "exports": exports.Row,
         "time_to_accuracy": Run,
         "views": Accuracies,
     }

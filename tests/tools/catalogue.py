@@ -9,8 +9,10 @@ from tests.tools import (
     counters,
     curvature,
     explanations,
+    exporters,
     pictures,
     pytorch,
+    quantisers,
     robustness,
     training,
     watchers,
@@ -26,6 +28,8 @@ KINDS: dict[str, ModuleType] = {
     "Training, averaging, storing": training,
     "Curvature and posteriors": curvature,
     "Attacks": robustness,
+    "Exporters": exporters,
+    "Quantisers": quantisers,
     "PyTorch's own": pytorch,
 }
 
