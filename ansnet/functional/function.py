@@ -20,6 +20,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch.autograd import forward_ad
+from torch.overrides import _get_current_function_mode_stack
+from torch.utils._device import DeviceContext
 
 
 def compilable(function: type[torch.autograd.Function]) -> Callable[..., Any]:
@@ -82,11 +84,23 @@ def calls_for_operator(*tensors: torch.Tensor | None, same_gradient: bool = True
 
 
 def are_replaced() -> bool:
-    """Whether PyTorch's functions are others than at import: for a while, or for good (TorchLens)."""
+    """Whether PyTorch's functions are others than at import, for a while or for good (TorchLens).
+
+    By a `TorchFunctionMode` they are, too, which is told of each call, and may answer it.
+    """
     if torch.compiler.is_compiling():
         return False
+    if has_function_mode():
+        return True
     now = F.conv2d, F.relu, F.max_pool2d, F.linear, F.batch_norm, F.cross_entropy
     return now != FUNCTIONS
+
+
+def has_function_mode() -> bool:
+    """Whether a `TorchFunctionMode` is on, other than that of ``with torch.device(…)``."""
+    if not torch._C._len_torch_function_stack():
+        return False
+    return any(not isinstance(mode, DeviceContext) for mode in _get_current_function_mode_stack())
 
 
 def is_exported() -> bool:

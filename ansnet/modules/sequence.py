@@ -9,11 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
-from torch.overrides import _get_current_function_mode_stack
-from torch.utils._device import DeviceContext
 
 from ansnet.functional import batch_norm_relu2d, relu_max_pool2d
-from ansnet.functional.function import calls_for_operator
+from ansnet.functional.function import calls_for_operator, has_function_mode
 from ansnet.modules.activation import ReLU
 from ansnet.modules.layer import Layer
 from ansnet.modules.normalization import BatchNorm2d, apply_batch_norm
@@ -108,10 +106,7 @@ def new_attributes(kind: Callable[[int], nn.Module]) -> frozenset[str]:
 
 def is_watched() -> bool:
     """Whether each layer's call, or each operation, is reported to somebody: to hooks or to modes."""
-    modes = _get_current_function_mode_stack() if torch._C._len_torch_function_stack() else []
-    if any(not isinstance(mode, DeviceContext) for mode in modes):
-        return True
-    return _has_any_global_hook() or torch._C._len_torch_dispatch_stack() > 0
+    return _has_any_global_hook() or has_function_mode() or torch._C._len_torch_dispatch_stack() > 0
 
 
 HOOKS = "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"

@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ansnet import functional
 from ansnet.functional.normalization import TrainingModeWarning
@@ -46,9 +47,13 @@ OPERATIONS: dict[
         IMAGES[1:],
     ),
     "relu": (functional.relu, F.relu, IMAGES),
-    "max_pool2d": (lambda x: functional.max_pool2d(x, 2), lambda x: F.max_pool2d(x, 2), IMAGES),
+    "max_pool2d": (
+        lambda x: functional.max_pool2d(x, 2, ties="first"),
+        lambda x: F.max_pool2d(x, 2),
+        IMAGES,
+    ),
     "max_pool2d of windows that overlap": (
-        lambda x: functional.max_pool2d(x, 3, 2, 1, 1, True),
+        lambda x: functional.max_pool2d(x, 3, 2, 1, 1, True, ties="first"),
         lambda x: F.max_pool2d(x, 3, 2, 1, 1, True),
         IMAGES,
     ),
@@ -122,6 +127,20 @@ def test_an_export_has_the_operators_of_pytorch(
     ours, theirs = (torch.export.export(network, (x,), strict=strict) for network in networks)
     assert operators(ours.graph) == operators(theirs.graph) != []
     torch.testing.assert_close(ours.module()(x), theirs.module()(x), rtol=0, atol=0)
+
+
+def test_an_export_has_one_operator_for_either_rule_of_ties() -> None:
+    x = random(*IMAGES).detach().float()
+    for settings in ((2,), (3, 2, 1)):
+        exported = [
+            torch.export.export(Network(lambda x, t=ties, s=settings: pool(x, t, s)), (x,))
+            for ties in ("all", "first")
+        ]
+        assert operators(exported[0].graph) == operators(exported[1].graph)
+
+
+def pool(x: Tensor, ties: Any, settings: tuple[int, ...]) -> Tensor:
+    return functional.max_pool2d(x, *settings, ties=ties)
 
 
 def test_torchscript_records_the_operators_of_pytorch(
@@ -228,3 +247,36 @@ def test_a_counter_does_not_change_what_ties_receive(monkeypatch: pytest.MonkeyP
     functional.max_pool2d(x, 2, ties="all").backward()
     assert x.grad is not None
     assert x.grad.tolist() == [[[[1.0, 1.0], [1.0, 1.0]]]]
+
+
+class Noted(TorchFunctionMode):
+    """Notes the names of the functions that are called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.called: list[str] = []
+
+    def __torch_function__(
+        self, function: Any, types: Any, arguments: Any = (), options: Any = None
+    ) -> Any:
+        self.called.append(function.__name__)
+        return function(*arguments, **(options or {}))
+
+
+def test_a_mode_is_told_of_the_functions_of_pytorch(
+    pair: tuple[nn.Module, nn.Module, Tensor],
+) -> None:
+    *networks, x = pair
+    modes = Noted(), Noted()
+    for mode, network in zip(modes, networks, strict=True):
+        with mode:
+            network(x)
+    assert modes[0].called == modes[1].called != []
+
+
+def test_under_a_mode_all_of_several_maxima_receive_nonetheless() -> None:
+    x = torch.ones(1, 1, 2, 2, requires_grad=True)
+    with Noted():
+        functional.max_pool2d(x, 2).sum().backward()
+    assert x.grad is not None
+    assert x.grad.sum() == 4
