@@ -82,7 +82,7 @@ def calls_for_operator(*tensors: torch.Tensor | None, same_gradient: bool = True
 
 
 def are_replaced() -> bool:
-    """Whether PyTorch's functions are others than when this was imported."""
+    """Whether PyTorch's functions are others than at import: for a while, or for good (TorchLens)."""
     if torch.compiler.is_compiling():
         return False
     now = F.conv2d, F.relu, F.max_pool2d, F.linear, F.batch_norm, F.cross_entropy

@@ -27,10 +27,10 @@ from ansnet.modules import SoftmaxCrossEntropy
 from ansnet.training.board import Listed
 from ansnet.training.callbacks import EarlierRecord, SmoothedProgress, StepLog, readable_duration
 from ansnet.training.classifier import ImageClassifier
+from ansnet.training.find_lr import HIGHEST, LOWEST, STEPS, RangeTest, Search, draw_search
 from ansnet.training.history import Epoch, best_epoch, draw_curves, read_history
 from ansnet.training.initialization import set_identity
 from ansnet.training.memory import keep_freed_memory
-from ansnet.training.range_test import HIGHEST, LOWEST, STEPS, RangeTest, Search, draw_search
 from ansnet.training.resume import check_checkpoint
 from ansnet.training.settings import Settings, SettingsError
 

@@ -12,7 +12,7 @@ from tests.tools.tool import tool
 
 COUNTED: dict[str, Any] = {"networks": ("VGG7", "VGG7BN"), "dtype": torch.float32}
 
-COUNTS = 'It counts next to nothing; its aten backend (`backend="aten"`) counts operators, and agrees'
+COUNTS = 'it counts next to nothing; its aten backend (`backend="aten"`) counts operators, and agrees'
 
 
 @tool(

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tests.tools.networks import BY_CLASS, EVERY_LAYER, TO_TORCH, images
+from tests.tools.networks import BY_CLASS, EVERY_LAYER, PLAIN, TO_TORCH, images
 from tests.tools.tool import tool
 
 
@@ -184,6 +184,48 @@ def quantized_dynamic(network: nn.Module) -> Any:
 
     quantized = quantize_dynamic(network, {nn.Linear})
     return [type(layer).__module__.startswith("torch.ao") for layer in quantized.modules()]
+
+
+def quantised_layers(network: nn.Module) -> list[bool]:
+    return [type(layer).__module__.startswith("torch.ao") for layer in network.children()]
+
+
+@tool(
+    "torch.ao.quantization",
+    "prepare, convert (static, eager): which layers",
+    "torch",
+    networks=(PLAIN,),
+    dtype=torch.float32,
+    reason=BY_CLASS + "nothing is quantised",
+    warns=True,
+    **TO_TORCH,
+)
+def quantized_static(network: nn.Module) -> Any:
+    from torch.ao.quantization import convert, get_default_qconfig, prepare
+
+    network.qconfig = get_default_qconfig()
+    prepared = prepare(network)
+    prepared(images(network))
+    return quantised_layers(convert(prepared))
+
+
+@tool(
+    "torch.ao.quantization",
+    "prepare_fx, convert_fx: which layers",
+    "torch",
+    networks=(PLAIN,),
+    dtype=torch.float32,
+    reason=BY_CLASS + "nothing is quantised",
+    warns=True,
+    **TO_TORCH,
+)
+def quantized_by_fx(network: nn.Module) -> Any:
+    from torch.ao.quantization import get_default_qconfig_mapping
+    from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
+
+    prepared = prepare_fx(network, get_default_qconfig_mapping(), (images(network),))
+    prepared(images(network))
+    return quantised_layers(convert_fx(prepared))
 
 
 @tool("accelerate", "cpu_offload", "accelerate", dtype=torch.float32, tolerance=1e-5)

@@ -44,7 +44,7 @@ def _cache() -> Iterator[None]:
 
 
 def compiled_anew(monkeypatch: pytest.MonkeyPatch, **constants: float) -> tuple[float, float, str]:
-    """Z and x̄ of the formula with these constants, as a process that has just started has them."""
+    """The z and the x̄ of the formula with these constants, as by a process that has just started."""
     module: Any = ModuleType("scale")
     exec(SOURCE.format(**constants), module.__dict__)
     monkeypatch.setitem(sys.modules, "scale", module)

@@ -23,7 +23,7 @@ from ansnet.training.classifier import Batch
 
 STEPS = 100
 LOWEST, HIGHEST = 1e-5, 10.0
-REACH = 5  # steps before and after, over which a loss is averaged
+REACH = 8  # steps before and after, over which a loss is averaged
 DIVERGED = 4.0  # times the lowest average
 
 
@@ -40,7 +40,7 @@ class Search:
         return [sum(window) / len(window) for window in windows]
 
     def steepest(self) -> int | None:
-        """Where the average falls most steeply, before it is lowest.
+        """Where the loss falls most steeply, from the steps before to those after, before it is lowest.
 
         None where it does not fall by more than twice what the averages of two windows differ by
         chance, judged by the first window, in which the steps are too short to change anything.
@@ -50,10 +50,13 @@ class Search:
             return None
         lowest = averages.index(min(averages))
         by_chance = stdev(first) * sqrt(2 / len(first))
-        if lowest < 2 or not averages[lowest] < mean(first) - 2 * by_chance:
+        if lowest <= REACH or not averages[lowest] < mean(first) - 2 * by_chance:
             return None
-        falls = [averages[i - 1] - averages[i + 1] for i in range(1, lowest)]
-        return 1 + falls.index(max(falls))
+        return max(range(REACH, lowest), key=self.fall)
+
+    def fall(self, i: int) -> float:
+        """By how much the loss is lower over `REACH` steps after step i than over those before."""
+        return mean(self.losses[i - REACH : i]) - mean(self.losses[i + 1 : i + 1 + REACH])
 
     @property
     def rate(self) -> float:

@@ -1,4 +1,4 @@
-"""`ansnet.training.range_test`, and ``--find-lr``."""
+"""`ansnet.training.find_lr`, and ``--find-lr``."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from lightning.pytorch.tuner import Tuner
 from ansnet.compatibility import lightning
 from ansnet.data import Shapes10DataModule
 from ansnet.models import create_model
-from ansnet.training import range_test, run
+from ansnet.training import find_lr, run
 from ansnet.training.classifier import ImageClassifier
-from ansnet.training.range_test import Search
+from ansnet.training.find_lr import Search
 from ansnet.training.repeat import repeat
 from ansnet.training.run import Result, find_learning_rate, train
 from ansnet.training.settings import Settings, SettingsError
@@ -32,7 +32,7 @@ def _small() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Shapes10DataModule, "train_size", 400)
         patch.setattr(Shapes10DataModule, "val_size", 50)
-        patch.setattr(range_test, "STEPS", 60)
+        patch.setattr(find_lr, "STEPS", 60)
         patch.setattr(run, "STEPS", 60)
         yield
 
@@ -164,8 +164,8 @@ def test_where_the_loss_does_not_fall_there_is_no_rate(losses: tuple[float, ...]
 
 
 def test_it_stops_once_the_loss_has_diverged() -> None:
-    assert not measured(*[2.0] * 20, 7.0).has_diverged()
-    assert measured(*[2.0] * 20, *[9.0] * 5).has_diverged()
+    assert not measured(*[2.0] * 30, 10.0).has_diverged()
+    assert measured(*[2.0] * 30, *[9.0] * 8).has_diverged()
     assert measured(2.0, math.nan).has_diverged()
     assert not measured(2.0, 100.0).has_diverged()  # of two steps nothing is known
 
