@@ -2,7 +2,7 @@
 
     python benchmarks/exports.py                           # all exporters that are installed
     python benchmarks/exports.py --only onnx pnnx --models vgg7bn
-    python benchmarks/exports.py --show                    # the table of what is there, in Markdown
+    python benchmarks/exports.py --show > docs/exports.md  # the page of what is there
 
 Both are exported in evaluation mode from the same weights and the same example batch, and loaded into
 the exporter's own runtime, where they take turns. Compared are the logits of batches of other sizes
@@ -37,6 +37,38 @@ from summary import markdown
 
 EXAMPLE = 16  # images in the example: from fewer, ExecuTorch takes no batch of more than 15 (findings/)
 BATCHES = (1, 64)
+PAGE = """\
+# Exports
+
+A network in evaluation mode leaves PyTorch's own operators in what is exported, those that its layers
+stand for. So its file is that of its `torch.nn` twin, and takes the same time. Written by
+`python benchmarks/exports.py --show > docs/exports.md`; not by hand.
+
+Both were exported with an example of {example} images, for batches of any size (LiteRT: a file for each
+size), and took turns in the format's own runtime, on batches of 1 and 64. *Logits apart* is the
+largest difference divided by the largest logit, *operators* how many the twin's file has, and which
+ours has more or fewer; *time* is ours divided by the twin's, the median (and quartiles) over the
+rounds. The machine was shared with other work: where operators and logits are the same, what is not 1
+is that.
+
+{machines}; torch {torches}.
+
+{table}
+
+- **Core ML** computes on Apple's machines only; here its program was compared, and not run.
+- **pnnx** knows `nn.ReLU` and `nn.MaxPool2d` by the exact names of their classes, and writes ours down
+  as `F.relu` and `F.max_pool2d`, which compute the same; `ansnet.modules.to_torch(network)` gives it
+  the twin.
+- **ExecuTorch**: an example of fewer than 16 images gives a file that takes no more than 15, whatever
+  was declared ([`findings/`](../findings/executorch_batch_of_15.sh)).
+- **LiteRT** 0.10.0 raises where a `Flatten` has a batch of any size, the twin's too.
+- **OpenVINO** computes in bfloat16 where the processor has it, unless told otherwise as here:
+  `INFERENCE_PRECISION_HINT`, `"f32"`.
+- **ONNX**: call `.eval()` before. In training mode `torch.onnx.export` writes dropout as it is in
+  training and batch normalisation as it is in evaluation
+  ([`findings/`](../findings/onnx_training_mode.sh)).
+
+Quantisers are among the [tools](tools.md#quantisers)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,11 +204,27 @@ def operator_difference(ours: Counter[str], twins: Counter[str]) -> str | None:
     return ", ".join(parts) or None
 
 
+def page(rows: list[Row]) -> str:
+    """What was measured, as a page of the docs."""
+    newest = newest_of(rows)
+    machines = {f"{row.device}, {row.cpu_capability}, threads: {row.threads}" for row in newest}
+    return PAGE.format(
+        example=EXAMPLE,
+        machines="; ".join(sorted(machines)),
+        torches=", ".join(sorted({row.torch for row in newest})),
+        table=table(newest),
+    )
+
+
+def newest_of(rows: list[Row]) -> list[Row]:
+    """The last row of each exporter, network and size."""
+    return list({(row.exporter, row.name, row.batch_size): row for row in rows}.values())
+
+
 def table(rows: list[Row]) -> str:
     """The newest rows in Markdown, a line for each exporter and network."""
-    newest = {(row.exporter, row.name, row.batch_size): row for row in rows}
     together: dict[tuple[str, str], list[Row]] = {}
-    for row in newest.values():
+    for row in newest_of(rows):
         together.setdefault((row.exporter, row.name), []).append(row)
     order = list(EXPORTERS)
     lines = [
@@ -215,12 +263,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20, help="default 20")
     parser.add_argument("--threads", type=int, default=1, help="of torch and the runtimes, default 1")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the CSV")
-    parser.add_argument("--show", action="store_true", help="print the table of what is there")
+    parser.add_argument("--show", action="store_true", help="print the page of what is there")
     parser.set_defaults(device="cpu")
     options = parser.parse_args()
     file = options.results / "checks" / "exports.csv"
     if options.show:
-        print(table(read(file, Row)))
+        print(page(read(file, Row)))
         return
     names = options.only or list(EXPORTERS)
     if len(names) > 1:

@@ -50,7 +50,12 @@ def test_a_row_for_each_size_of_the_batch(monkeypatch: pytest.MonkeyPatch) -> No
     assert "| vgg7 | ValueError: a\\|b |  |  |  |" in exports.table([*rows, *failed])
 
 
-@pytest.mark.skipif(not (RESULTS / "checks" / "exports.csv").exists(), reason="nothing recorded")
-def test_what_is_recorded_is_of_known_exporters() -> None:
+def test_what_is_recorded_is_right_and_on_its_page() -> None:
     rows = read(RESULTS / "checks" / "exports.csv", exports.Row)
     assert {row.exporter for row in rows} <= set(EXPORTERS)
+    docs = Path(exports.__file__).parents[1] / "docs" / "exports.md"
+    assert docs.read_text(encoding="utf-8") == exports.page(rows) + "\n"
+    for row in exports.newest_of(rows):
+        assert row.error is None
+        assert row.different_operators is None or row.exporter == "pnnx"
+        assert row.difference is None or row.difference < 1e-4

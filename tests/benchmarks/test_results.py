@@ -52,9 +52,9 @@ def test_csv_holds_every_column_and_reads_back(rows: list[Row], tmp_path: Path) 
     assert file.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
 
 
-# explored-cuda.csv was written by no script that is kept, and is never added to; compositions.csv is no
-# measurement, and has its own columns
-OTHERS = ("explored-cuda", "compositions")
+# explored-cuda.csv was written by no script that is kept, and is never added to; compositions.csv and
+# tools.csv are no measurements, and have their own columns
+OTHERS = ("explored-cuda", "compositions", "tools")
 RECORDED = sorted(file for file in RESULTS.rglob("*.csv") if file.stem not in OTHERS)
 
 
