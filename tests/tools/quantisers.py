@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tests.tools.networks import TO_TORCH, images
+from tests.tools.networks import images
 from tests.tools.tool import Tool, tool
 
 # float32, where another order of the same sums may end in the next of 256 steps
@@ -87,9 +87,6 @@ def by_export(network: nn.Module, quantiser: Any, strict: bool = False) -> Any:
     "quantised torch: quantisers, logits",
     "nncf",
     slow=True,
-    reason="it records every function called, inside of a formula too, and copies the record, which "
-    "Python cannot where a tensor's attribute was read (`z.data`).",
-    **TO_TORCH,
     **NEARLY,
 )
 def nncf_torch(network: nn.Module) -> Any:
