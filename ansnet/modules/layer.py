@@ -80,9 +80,10 @@ class Layer:
 
 
 def leaf(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """Let `torch.fx` record a call of the layer as one node, as it does with layers of `torch.nn`.
+    """A layer's ``forward`` as tools expect it of one of `torch.nn`.
 
-    It tells them by the name of the module that their class is from, and would else look inside.
+    `torch.fx` records the call as one node: it tells layers by the name of the module that their class
+    is from, and would else look inside. And an output that is hooked has a node with one gradient.
     """
 
     @wraps(forward)
