@@ -20,6 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from ansnet.modules import to_torch
+
 LARGEST = 64  # images in a batch: some formats want a bound
 
 # nothing computes them: constants, and what binds values to names
@@ -113,7 +115,7 @@ def torchscript_trace(network: nn.Module, example: Tensor, folder: Path) -> Expo
 
 
 def torchscript_script(network: nn.Module, example: Tensor, folder: Path) -> Exported:
-    return torchscript(torch.jit.script(network), folder)
+    return torchscript(torch.jit.script(to_torch(network)), folder)
 
 
 def torchscript(script: Any, folder: Path) -> Exported:

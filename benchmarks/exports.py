@@ -56,6 +56,8 @@ is that.
 {table}
 
 - **Core ML** computes on Apple's machines only; here its program was compared, and not run.
+- **torch.jit.script** is given `ansnet.modules.to_torch(network)`: TorchScript knows no Function, and
+  raises an error that says so.
 - **pnnx** knows `nn.ReLU` and `nn.MaxPool2d` by the exact names of their classes, and writes ours down
   as `F.relu` and `F.max_pool2d`, which compute the same; `ansnet.modules.to_torch(network)` gives it
   the twin.

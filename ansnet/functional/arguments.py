@@ -92,6 +92,15 @@ def is_channels_last(x: Tensor) -> bool:
     return only_numbers(x) and x.is_contiguous(memory_format=torch.channels_last)
 
 
+def in_order(x: Tensor) -> Tensor:
+    """X in contiguous memory or channels-last: what is computed of it lies as it does, and is to be so."""
+    if not torch.compiler.is_compiling() and may_be_batched(x):
+        return x
+    if x.is_contiguous():
+        return x
+    return x if x.is_contiguous(memory_format=torch.channels_last) else x.contiguous()
+
+
 def in_memory_format(x: Tensor, channels_last: bool) -> Tensor:
     """X in `torch.channels_last`, or in contiguous memory; as it is if it is a batch."""
     if not torch.compiler.is_compiling() and may_be_batched(x):

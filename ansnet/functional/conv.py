@@ -104,7 +104,7 @@ class Conv2d(torch.autograd.Function):
             z = winograd.convolve(x, w, b, padding)
             if is_finite(z):
                 return as_new(z)
-        return F.conv2d(x, w, b, stride, padding, dilation, groups)
+        return as_new(F.conv2d(x, w, b, stride, padding, dilation, groups))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

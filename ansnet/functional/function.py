@@ -92,8 +92,14 @@ def are_replaced() -> bool:
         return False
     if has_function_mode():
         return True
-    now = F.conv2d, F.relu, F.max_pool2d, F.linear, F.batch_norm, F.cross_entropy
+    now = functions()
     return now != FUNCTIONS
+
+
+def functions() -> tuple[Any, ...]:
+    """PyTorch's, those that they call too."""
+    of_networks = F.conv2d, F.relu, F.max_pool2d, F.linear, F.batch_norm, F.cross_entropy
+    return *of_networks, torch.relu, torch.max_pool2d, torch.batch_norm
 
 
 def has_function_mode() -> bool:
@@ -128,6 +134,8 @@ def only_numbers(*tensors: torch.Tensor) -> bool:
     """
     if torch.is_grad_enabled() or is_transformed() or torch._C._len_torch_dispatch_stack():
         return False
+    if forward_ad._current_level >= 0:  # tensors may have tangents
+        return False
     kinds = torch.Tensor, torch.nn.Parameter
     return all(type(tensor) in kinds and not may_be_batched(tensor) for tensor in tensors)
 
@@ -151,7 +159,7 @@ def as_new(z: torch.Tensor) -> torch.Tensor:
     For autograd refuses writing in place to a view that a Function returns, as
     ``nn.ReLU(inplace=True)`` would behind a batch normalisation.
     """
-    return z if torch._C._are_functorch_transforms_active() else z.data
+    return z.clone() if torch._C._are_functorch_transforms_active() else z.data
 
 
 def save(
@@ -193,4 +201,4 @@ def first_derivative_only(*tensors: torch.Tensor | None) -> bool:
 
 EVERY_TENSORS = torch.Tensor.__dict__["__torch_function__"].__func__
 REVERSE_MODE = ("forward", "setup_context", "backward")
-FUNCTIONS = F.conv2d, F.relu, F.max_pool2d, F.linear, F.batch_norm, F.cross_entropy
+FUNCTIONS = functions()

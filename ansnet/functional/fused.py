@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from ansnet.functional.activation import relu, where_positive
-from ansnet.functional.arguments import Size2, in_memory_format, is_channels_last
+from ansnet.functional.arguments import Size2, in_memory_format, in_order, is_channels_last
 from ansnet.functional.function import calls_for_operator, first_derivative_only, save, saved
 from ansnet.functional.kernel import if_short, kernel
 from ansnet.functional.normalization import (
@@ -68,7 +68,7 @@ class BatchNormReLU2d(torch.autograd.Function):
         x: Tensor, gamma: Tensor | None, beta: Tensor | None, eps: float, window_size: Pair | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         function = if_short(normalise_and_pool, prod(window_size or (1, 1)))
-        return function(x, gamma, beta, eps, window_size)
+        return function(in_order(x), gamma, beta, eps, window_size)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:

@@ -61,7 +61,7 @@ import torch.nn.functional as F
 from torch import Tensor, rsqrt
 from torch.autograd import forward_ad
 
-from ansnet.functional.arguments import OptionalTensor, as_dtype, at_least_float32
+from ansnet.functional.arguments import OptionalTensor, as_dtype, at_least_float32, in_order
 from ansnet.functional.function import (
     as_new,
     calls_for_operator,
@@ -106,7 +106,7 @@ class BatchNorm1d(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         if training:
             z, mu, v = normalised_by_batch(x, gamma, beta, eps)
-            return z, batched_as(z, mu), batched_as(z, v)
+            return as_new(z), batched_as(z, mu), batched_as(z, v)
         assert running_mean is not None
         assert running_var is not None
         return normalised(x, gamma, beta, running_mean, running_var, eps), None, None
@@ -194,7 +194,7 @@ class BatchNorm2d(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         # spelled out: torch 2.11's compiler tells by their number whether ctx comes first
         arguments = gamma, beta, running_mean, running_var, training, eps
-        z, mu, v = BatchNorm1d.forward(channels_behind(x), *arguments)
+        z, mu, v = BatchNorm1d.forward(channels_behind(in_order(x)), *arguments)
         return as_new(channels_in_front(z)), mu, v
 
     setup_context = BatchNorm1d.setup_context

@@ -56,6 +56,7 @@ from ansnet.functional.arguments import (
     Size2,
     as_pair,
     in_memory_format,
+    in_order,
     is_channels_last,
     smallest_int,
 )
@@ -84,7 +85,7 @@ class MaxPool2d(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, window_size: Pair) -> Tensor:
-        return if_short(maxima, prod(window_size))(x, window_size)
+        return if_short(maxima, prod(window_size))(in_order(x), window_size)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -114,7 +115,7 @@ class FirstMaxPool2d(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, window_size: Pair, rectified: bool) -> tuple[Tensor, Tensor]:
-        return if_short(first_maxima, prod(window_size))(x, window_size, rectified)
+        return if_short(first_maxima, prod(window_size))(in_order(x), window_size, rectified)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:

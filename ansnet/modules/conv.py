@@ -68,9 +68,13 @@ class Conv2d(Layer, nn.Conv2d):
 
     @leaf
     def forward(self, input: Tensor) -> Tensor:
+        return self._conv_forward(input, self.weight, self.bias)
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """As `torch.nn.Conv2d` has it, which others replace to pad in another way."""
         padding: Size2 | str = self.padding
         if self.padding_mode != "zeros":
             input = F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
             padding = 0
         settings = self.stride, padding, self.dilation, self.groups
-        return conv2d(input, self.weight, self.bias, *settings)
+        return conv2d(input, weight, bias, *settings)

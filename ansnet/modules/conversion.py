@@ -12,7 +12,7 @@ from copy import deepcopy
 from functools import partial
 from typing import Any, TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
 
 from ansnet.modules.activation import ReLU
@@ -121,13 +121,18 @@ def converted(network: Module, classes: dict[type, type], inplace: bool) -> Modu
 
 def counterpart(module: nn.Module, classes: dict[type, type]) -> type | None:
     """The class that stands for the module's, or None."""
-    if "forward" in vars(module) or getattr(module, "return_indices", False):
+    if is_patched(module) or getattr(module, "return_indices", False):
         return None
     kind: Any = type_before_parametrizations(module)
-    if classes is COUNTERPARTS:
-        return classes.get(kind)
-    bases = (base for base in kind.__mro__ if base in classes and base.forward is kind.forward)
-    return next((classes[base] for base in bases), None)
+    if classes is TWINS and kind.__module__.startswith("ansnet."):  # `ansnet.models` has its own
+        bases = (base for base in kind.__mro__ if base in classes and base.forward is kind.forward)
+        return next((classes[base] for base in bases), None)
+    return classes.get(kind)
+
+
+def is_patched(module: nn.Module) -> bool:
+    """Whether a method of the module's class is replaced, ``forward`` or another."""
+    return any(callable(getattr(type(module), name, None)) for name in vars(module))
 
 
 def change_class(module: Any, kind: type) -> None:
@@ -146,7 +151,16 @@ def copied(network: Module) -> Module:
     """A deep copy, with the same hooks, not copies of them, unless they belong to a module of it."""
     modules = set(network.modules())
     memo = {id(hook): hook for hook in hooks_of(modules) if not modules & set(captured(hook))}
+    memo |= {id(tensor): tensor.detach().clone() for tensor in computed(modules)}
     return deepcopy(network, memo)
+
+
+def computed(modules: Iterable[nn.Module]) -> Iterator[Tensor]:
+    """Weights that a hook computes anew for each call (pruning), which PyTorch does not copy."""
+    for module in modules:
+        for value in vars(module).values():
+            if isinstance(value, Tensor) and not value.is_leaf:
+                yield value
 
 
 def hooks_of(modules: Iterable[nn.Module]) -> Iterator[Any]:

@@ -29,9 +29,16 @@ class Layer:
 
     Attributes:
         twin: that class.
+        twin_forward: its ``forward``, as PyTorch has it.
     """
 
     twin: ClassVar[type[nn.Module]]
+    twin_forward: ClassVar[Callable[..., Any]]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "twin" in vars(cls):
+            cls.twin_forward = cls.twin.forward
 
     def apply(self, fn: Callable[[nn.Module], Any]) -> Any:
         """As `nn.Module.apply`, and by it tools look at each layer in turn: who looks is known.
@@ -72,11 +79,15 @@ class Layer:
         )
 
     def __prepare_scriptable__(self) -> nn.Module:
-        """What `torch.jit.script` takes instead: TorchScript knows no Function."""
-        from ansnet.modules.conversion import to_torch  # which knows all layers
+        """Refuse to be scripted: by PyTorch's way of it, the network given would lose the layer.
 
-        assert isinstance(self, nn.Module)
-        return to_torch(self)
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError(
+            f"TorchScript knows no Function, as {type(self).__name__} calls one; give torch.jit.script "
+            "ansnet.modules.to_torch(network), or record the network with torch.jit.trace"
+        )
 
 
 def leaf(forward: Callable[..., Any]) -> Callable[..., Any]:
@@ -87,11 +98,15 @@ def leaf(forward: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     @wraps(forward)
-    def call(layer: Any, input: Any, *others: Any) -> Any:
+    def call(layer: Any, *arguments: Any, **options: Any) -> Any:
+        input = arguments[0] if arguments else options.get("input")
         if isinstance(input, Proxy) and getattr(input.tracer, "root", layer) is not layer:
             path = input.tracer.path_of_module(layer)  # type: ignore[attr-defined]
-            return input.tracer.create_proxy("call_module", path, (input, *others), {})
-        z = forward(layer, input, *others)
+            return input.tracer.create_proxy("call_module", path, arguments, options)
+        kind = type(layer)
+        if kind.twin.forward is not kind.twin_forward:  # somebody has replaced it
+            return kind.twin.forward(layer, *arguments, **options)
+        z = forward(layer, *arguments, **options)
         return z.view_as(z) if layer._forward_hooks and is_one_of_several(z) else z
 
     return call

@@ -54,7 +54,7 @@ class MaxPool2d(Layer, nn.MaxPool2d):
 
     @leaf
     def forward(self, input: Tensor) -> Tensor:
-        return max_pool2d(input, *self.windows, ties=self.ties)
+        return max_pool2d(input, *self.windows, self.return_indices, ties=self.ties)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, ties={self.ties!r}"

@@ -33,12 +33,12 @@ class Sequence(Layer, nn.Sequential):
     twin = nn.Sequential
 
     def forward(self, input: Tensor) -> Tensor:
-        layers = list(self)
-        joins = not torch.compiler.is_compiling() and not calls_for_operator(input) and not is_watched()
-        while layers:
-            length, function = first_step(layers) if joins else ONE
+        start = 0
+        while start < len(self):
+            layers = list(self)[start:]  # anew at each step: a hook may have changed them
+            length, function = first_step(layers, input)
             input = function(*layers[:length], input)
-            del layers[:length]
+            start += length
         return input
 
 
@@ -62,8 +62,12 @@ STEPS: dict[tuple[type[nn.Module], ...], Callable[..., Tensor]] = {
 }
 
 
-def first_step(layers: list[nn.Module]) -> tuple[int, Callable[..., Tensor]]:
+def first_step(layers: list[nn.Module], input: Tensor) -> tuple[int, Callable[..., Tensor]]:
     """How many of the layers make the first step, and the function that takes them and the input."""
+    if torch.compiler.is_compiling() or type(layers[0]) not in FIRST:
+        return ONE
+    if calls_for_operator(input) or is_watched():
+        return ONE
     for kinds, function in STEPS.items():
         candidates = layers[: len(kinds)]
         if tuple(map(type, candidates)) == kinds and are_one(candidates):
@@ -93,10 +97,15 @@ def is_as_made(layer: Any) -> bool:
     which others replace that of the class, what `torch.nn.utils.prune` leaves, a compiled call.
     """
     kind: Any = type(layer)
-    if (kind.forward, kind.__call__, kind._call_impl) != CALLS[kind]:
+    if calls(kind) != CALLS[kind]:
         return False
     attributes = vars(layer)
     return attributes.keys() == new_attributes(kind) and not any(map(attributes.get, HOOKS))
+
+
+def calls(kind: Any) -> tuple[Any, ...]:
+    """What a call of such a layer goes through."""
+    return kind.forward, kind.twin.forward, kind.__call__, kind._call_impl
 
 
 @cache
@@ -111,6 +120,5 @@ def is_watched() -> bool:
 
 HOOKS = "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"
 ONE: tuple[int, Callable[..., Tensor]] = (1, call)
-CALLS: dict[Any, Any] = {
-    kind: (kind.forward, kind.__call__, kind._call_impl) for kind in (BatchNorm2d, ReLU, MaxPool2d)
-}
+FIRST = {kinds[0] for kinds in STEPS}
+CALLS: dict[Any, Any] = {kind: calls(kind) for kind in (BatchNorm2d, ReLU, MaxPool2d)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -170,9 +171,11 @@ class ImageClassifier(lightning.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Name the network and the loss as they are now, unless a subclass has named its own."""
-        named = checkpoint["hyper_parameters"]
-        named.setdefault("network", describe_network(self.network))
-        named.setdefault("criterion", describe_criterion(self.criterion))
+        named, taken = checkpoint["hyper_parameters"], signature(type(self).__init__).parameters
+        if "network" in taken:  # or else a subclass makes its own
+            named.setdefault("network", describe_network(self.network))
+        if "criterion" in taken:
+            named.setdefault("criterion", describe_criterion(self.criterion))
 
     def forward(self, images: Tensor) -> Tensor:
         scores: Tensor = self.network(images)
@@ -195,7 +198,9 @@ class ImageClassifier(lightning.LightningModule):
         if self.has_other_views:
             self.show_other_views("test", batch, scores)
 
-    def predict_step(self, batch: Tensor | Sequence[Tensor], batch_index: int = 0) -> Tensor:
+    def predict_step(
+        self, batch: Tensor | Sequence[Tensor], batch_index: int = 0, dataloader_idx: int = 0
+    ) -> Tensor:
         scores: Tensor = self(batch if isinstance(batch, Tensor) else batch[0])
         # a copy: compiled for CUDA, the network writes its scores to the same place each time
         return scores.clone()

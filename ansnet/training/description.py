@@ -15,11 +15,15 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ansnet.models import Network
+from ansnet.models.registry import MODELS
 from ansnet.modules import SoftmaxCrossEntropy, to_torch
+from ansnet.modules.conversion import is_patched
+from ansnet.modules.sequence import HOOKS
 
 Description = dict[str, Any]
 
 LAYERS = ("ansnet", "torch")
+NOTED = ("notation", "in_shape", "bias")
 LOSSES: dict[str, type[nn.Module]] = {"ansnet": SoftmaxCrossEntropy, "torch": nn.CrossEntropyLoss}
 
 
@@ -37,10 +41,10 @@ def describe_network(network: nn.Module) -> Description:
         network: any.
 
     Returns:
-        ``notation``, ``in_shape``, ``bias`` and ``layers``, which are ``"ansnet"`` or ``"torch"``; or
-        ``class``.
+        ``notation``, ``in_shape``, ``bias``, ``dtype`` and ``layers``, which are ``"ansnet"`` or
+        ``"torch"``; or ``class``.
     """
-    if type(network).forward in (Network.forward, nn.Sequential.forward) and is_noted(network):
+    if is_noted(network) and not any(map(is_changed, network.modules())):
         noted: Any = network
         for layers in LAYERS:
             description = {
@@ -48,6 +52,7 @@ def describe_network(network: nn.Module) -> Description:
                 "in_shape": [int(size) for size in noted.in_shape],
                 "bias": bool(noted.bias),
                 "layers": layers,
+                "dtype": str(next(network.parameters()).dtype).removeprefix("torch."),
             }
             with torch.device("meta"):  # takes no memory, and draws no random numbers
                 described = build_network(description)
@@ -57,8 +62,14 @@ def describe_network(network: nn.Module) -> Description:
 
 
 def is_noted(network: nn.Module) -> bool:
-    """Whether it is a `Network`, or what `to_torch` has made of one."""
-    return all(hasattr(network, name) for name in ("notation", "in_shape", "bias"))
+    """Whether it is one of `ansnet.models`, or what `to_torch` has made of one."""
+    known = Network, nn.Sequential, *MODELS.values()
+    return type(network) in known and all(map(vars(network).__contains__, NOTED))
+
+
+def is_changed(module: nn.Module) -> bool:
+    """Whether a hook or a replaced method may make it compute something else."""
+    return is_patched(module) or any(map(vars(module).get, HOOKS))
 
 
 def outline(network: nn.Module) -> list[object]:
@@ -69,7 +80,9 @@ def outline(network: nn.Module) -> list[object]:
         for name, layer in network.named_modules()
         if name
     ]
-    return [layers, [(name, tensor.shape) for name, tensor in network.state_dict().items()]]
+    tensors = network.state_dict().items()
+    shapes = [(name, tensor.shape, tensor.dtype) for name, tensor in tensors]
+    return [layers, shapes, len(list(network.parameters()))]  # fewer, where layers share them
 
 
 def build_network(description: Mapping[str, Any]) -> nn.Module:
@@ -81,6 +94,7 @@ def build_network(description: Mapping[str, Any]) -> nn.Module:
     refuse_class(description, "network")
     channels, height, width = description["in_shape"]
     network = Network(description["notation"], (channels, height, width), description["bias"])
+    network = network.to(getattr(torch, description.get("dtype", "float32")))
     return to_torch(network, inplace=True) if description["layers"] == "torch" else network
 
 

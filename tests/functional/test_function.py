@@ -9,8 +9,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.func import grad, hessian, jacfwd, jvp, vmap
 
+from ansnet import functional
 from ansnet.functional import (
     batch_norm1d,
     batch_norm2d,
@@ -177,3 +179,19 @@ def test_a_batch_of_gradients(function: Function, size: int, memory_format: Any)
         if ours is not None:  # w is used by some
             torch.testing.assert_close(ours, torch.stack(alone), rtol=1e-4, atol=1e-3)
     assert batched[0] is not None
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # as forward mode loads
+@pytest.mark.parametrize("function", [functional.relu, lambda x: functional.max_pool2d(x, 2)])
+def test_forward_over_reverse_of_large_tensors(function: Any) -> None:
+    """For these code is generated, which would lose the tangent."""
+    torch.manual_seed(0)
+    x, direction = torch.randn(2, 8, 16, 32, 32).unbind()
+    products = []
+    for each in (function, lambda x: F.relu(x) if function is functional.relu else F.max_pool2d(x, 2)):
+        with forward_ad.dual_level():
+            dual = forward_ad.make_dual(x.clone().requires_grad_(), direction)
+            (grad,) = torch.autograd.grad(each(dual).square().sum(), dual)
+            products.append(forward_ad.unpack_dual(grad).tangent)
+    assert products[0] is not None
+    torch.testing.assert_close(*products)

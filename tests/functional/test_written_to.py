@@ -132,3 +132,14 @@ def test_winograd_s_output_too() -> None:
     w = torch.randn(512, 256, 3, 3, requires_grad=True)
     functional.conv2d(x, w, padding=1).mul_(2).sum().backward()
     assert w.grad is not None
+
+
+@pytest.mark.parametrize(
+    "name", ["max_pool2d", "relu_max_pool2d", *(n for n in OPERATIONS if "2d" in n)]
+)
+def test_of_a_transposed_image_it_lies_in_order(name: str) -> None:
+    torch.manual_seed(0)
+    for x in (torch.randn(2, 4, 6, 6).transpose(2, 3), torch.randn(2, 4, 6, 6).transpose(0, 1)):
+        ours, theirs = (function(x) for function in OPERATIONS[name])
+        assert ours.is_contiguous()
+        torch.testing.assert_close(ours.view(len(x), -1), theirs.reshape(len(x), -1))

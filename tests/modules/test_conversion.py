@@ -217,12 +217,15 @@ def test_what_has_no_counterpart_is_listed() -> None:
 
     replaced = nn.Linear(2, 2)
     replaced.forward = lambda x: x  # type: ignore[method-assign]
+    padded = nn.Conv2d(2, 2, 1)
+    padded._conv_forward = lambda x, w, b: x  # type: ignore[method-assign]
     network = nn.Sequential(
         Scaled(2, 2),
         replaced,
         nn.MaxPool2d(2, return_indices=True),
         nn.MultiheadAttention(4, 2),
         nn.Sequential(nn.ReLU(), nn.Conv1d(2, 2, 1)),
+        padded,
     )
     converted = from_torch(network)
     assert kept_layers(converted) == {
@@ -232,14 +235,15 @@ def test_what_has_no_counterpart_is_listed() -> None:
         "3": "MultiheadAttention",
         "3.out_proj": "NonDynamicallyQuantizableLinear",
         "4.1": "Conv1d",
+        "5": "Conv2d",
     }
     assert torch.equal(converted[1](torch.ones(2)), torch.ones(2))
     assert converted[2](torch.ones(1, 2, 2))[1].dtype == torch.int64
 
 
-def test_a_subclass_of_a_layer_of_ours_goes_back_if_it_computes_the_same() -> None:
+def test_a_subclass_of_a_layer_of_ours_stays() -> None:
     class Named(modules.Linear):
-        pass
+        name = "mine"
 
     class Scaled(modules.Linear):
         def forward(self, input: Tensor) -> Tensor:
@@ -247,7 +251,7 @@ def test_a_subclass_of_a_layer_of_ours_goes_back_if_it_computes_the_same() -> No
             return 2 * output
 
     layers = to_torch(modules.Sequence(Named(2, 2), Scaled(2, 2)))
-    assert [type(layer) for layer in layers] == [nn.Linear, Scaled]
+    assert [type(layer) for layer in layers] == [Named, Scaled]
 
 
 def test_a_network_in_notation_goes_back_to_a_sequential() -> None:
@@ -281,3 +285,26 @@ def test_what_is_exported_is_the_same(name: str) -> None:
     exported = [torch.export.export(each, (x,)) for each in (network, from_torch(network))]
     names = [[str(node.target) for node in each.graph.nodes] for each in exported]
     assert names[0] == names[1]
+
+
+def test_what_is_pruned_is_copied() -> None:
+    layer = nn.Linear(4, 3)
+    prune.l1_unstructured(layer, "weight", 0.5)
+    network = nn.Sequential(layer)
+    x = torch.randn(2, 4)
+    expected = network(x)
+    converted = from_torch(network)
+    assert converted[0].weight_orig is not layer.weight_orig
+    torch.testing.assert_close(converted(x), expected)
+
+
+@pytest.mark.parametrize("make", [lambda: nn.Conv2d(3, 4, 3), lambda: nn.BatchNorm2d(3)])
+def test_per_sample_gradients_before_a_relu_in_place(make: Callable[[], nn.Module]) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(make().double().eval(), nn.ReLU(inplace=True))
+    converted, x = from_torch(network), torch.randn(4, 3, 5, 5, dtype=torch.float64)
+
+    def gradients(network: nn.Module) -> torch.Tensor:
+        return torch.func.vmap(torch.func.grad(lambda image: network(image[None]).sum()))(x)
+
+    torch.testing.assert_close(gradients(converted), gradients(network))

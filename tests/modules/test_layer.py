@@ -53,21 +53,50 @@ def test_torchvision_extracts_features_by_the_names_of_layers(network: Network) 
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.*` is deprecated")
-def test_torchscript_takes_the_twin(network: Network) -> None:
-    scripted, x = torch.jit.script(network), torch.randn(2, 3, 8, 8)
-    torch.testing.assert_close(scripted(x), network(x))
-    assert type(network[0]) is modules.Conv2d
+@pytest.mark.parametrize("inside", [False, True])
+def test_torchscript_is_refused_and_takes_the_twin(network: Network, inside: bool) -> None:
+    whole = nn.Sequential(nn.GELU(), network) if inside else network
+    layers = list(whole.modules())
+    with pytest.raises(NotImplementedError, match=r"give torch.jit.script ansnet.modules.to_torch"):
+        torch.jit.script(whole)
+    assert list(whole.modules()) == layers  # the network that was given is as it was
+    scripted, x = torch.jit.script(to_torch(whole)), torch.randn(2, 3, 8, 8)
+    torch.testing.assert_close(scripted(x), whole(x))
     file = io.BytesIO()
     torch.jit.save(scripted, file)
     file.seek(0)
-    torch.testing.assert_close(torch.jit.load(file)(x), network(x))
+    torch.testing.assert_close(torch.jit.load(file)(x), whole(x))
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.*` is deprecated")
-def test_torchscript_takes_a_layer_of_ours_in_a_network_of_another_s() -> None:
-    network = nn.Sequential(modules.Linear(2, 2), nn.GELU())
-    x = torch.randn(3, 2)
-    torch.testing.assert_close(torch.jit.script(network)(x), network(x))
+@pytest.mark.parametrize("named", ["input", "target"])
+def test_inputs_may_be_named(named: str) -> None:
+    loss = modules.SoftmaxCrossEntropy()
+    x, t = torch.randn(3, 4), torch.tensor([0, 1, 3])
+    options = {"target": t} if named == "target" else {"input": x, "target": t}
+    assert loss(*[x][: 2 - len(options)], **options) == loss(x, t)
+
+
+def test_a_replaced_forward_of_torch_nn_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = modules.Sequence(modules.ReLU(), modules.MaxPool2d(2, ties="first"))
+    x = torch.randn(1, 2, 4, 4)
+    expected = layers(10 * x)
+    forward = nn.ReLU.forward
+    monkeypatch.setattr(nn.ReLU, "forward", lambda layer, input: forward(layer, 10 * input))
+    torch.testing.assert_close(layers(x), expected)
+
+
+def test_a_replaced_conv_forward_is_called() -> None:
+    conv = modules.Conv2d(3, 3, 3)
+    conv._conv_forward = lambda input, weight, bias: 2 * input  # type: ignore[method-assign]
+    x = torch.randn(1, 3, 4, 4)
+    torch.testing.assert_close(conv(x), 2 * x)
+
+
+def test_indices_asked_for_later_are_refused() -> None:
+    pool = modules.MaxPool2d(2)
+    pool.return_indices = True
+    with pytest.raises(NotImplementedError, match="leaves return_indices=True out"):
+        pool(torch.randn(1, 1, 2, 2))
 
 
 def test_part_of_a_network_is_a_sequence(network: Network) -> None:

@@ -191,6 +191,28 @@ def test_modes_see_each_operation(steps: list[str]) -> None:
     assert steps
 
 
+def test_what_a_hook_changes_is_seen_at_once(steps: list[str]) -> None:
+    network, watcher = Network(NOTATION).double(), Watcher()
+    handles: list[Any] = []
+
+    def hook(*_: object) -> None:
+        network.relu2 = nn.Sigmoid()
+        handles.append(nn.modules.module.register_module_forward_hook(watcher.note))
+
+    network.conv1.register_forward_hook(hook)
+    try:
+        z = network(images())
+    finally:
+        handles[0].remove()
+    assert watcher.seen[:3] == [network.conv1, network.norm1, network.relu1] or watcher.seen[:2] == [
+        network.norm1,
+        network.relu1,
+    ]
+    assert network.relu2 in watcher.seen
+    assert steps == []
+    assert z.shape == (3, 3)
+
+
 def test_what_a_new_layer_has_not_may_be_watching(steps: list[str]) -> None:
     layers = modules.BatchNorm2d(3), modules.ReLU(), modules.MaxPool2d(2, ties="first")
     for layer in layers:

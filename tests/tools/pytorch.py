@@ -77,7 +77,13 @@ def jit_trace_operators(network: nn.Module) -> Any:
     return sorted({node.kind() for node in graph.nodes() if node.kind().startswith("aten::")})
 
 
-@tool("torch.jit.script", "output", "torch")
+@tool(
+    "torch.jit.script",
+    "output",
+    "torch",
+    reason="TorchScript knows no Function; the error says so",
+    **TO_TORCH,
+)
 def jit_script(network: nn.Module) -> Any:
     return torch.jit.script(network)(images(network))
 

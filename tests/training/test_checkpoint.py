@@ -94,6 +94,7 @@ def test_a_checkpoint_names_all_that_it_is_of_in_plain_words_and_numbers(last: P
         "in_shape": [3, 32, 32],
         "bias": False,
         "layers": "ansnet",
+        "dtype": "float32",
     }
     assert named["criterion"] == {"label_smoothing": 0.25, "layers": "ansnet"}
     assert named["dataset"] == "shapes10"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -34,6 +35,7 @@ def test_a_network_is_built_from_what_is_said_of_it(bias: bool, layers: str) -> 
         "in_shape": [2, 9, 11],
         "bias": bias,
         "layers": layers,
+        "dtype": "float32",
     }
     rebuilt = build_network(description)
     assert outline(rebuilt) == outline(network)
@@ -50,6 +52,57 @@ def test_the_models_are_described_as_they_lie_in_memory_and_compiled(model: str)
     description = describe_network(network)
     assert torch.equal(torch.get_rng_state(), state)
     assert description["notation"] == network.notation
+
+
+def test_a_network_comes_back_in_its_dtype() -> None:
+    rebuilt = build_network(describe_network(Network(SMALL).double()))
+    assert {tensor.dtype for tensor in rebuilt.parameters()} == {torch.float64}
+
+
+def hooked(network: Network) -> Network:
+    network[0].register_forward_hook(lambda layer, inputs, output: 2 * output)
+    return network
+
+
+def hooked_itself(network: Network) -> Network:
+    network.register_forward_hook(lambda layer, inputs, output: 2 * output)
+    return network
+
+
+def patched(network: Network) -> Network:
+    network[2].forward = torch.sigmoid
+    return network
+
+
+def patched_itself(network: Network) -> Network:
+    network.forward = lambda x: 3 * Network.forward(network, x)  # type: ignore[method-assign]
+    return network
+
+
+def tied(network: Network) -> Network:
+    layers = network.residual1
+    layers.add_module("again", layers[0])
+    return network
+
+
+class Louder(Network):
+    def __call__(self, *inputs: Any) -> Any:
+        return 2 * super().__call__(*inputs)
+
+
+@pytest.mark.parametrize("change", [hooked, hooked_itself, patched, patched_itself, tied])
+def test_what_no_notation_says_is_not_described(change: Callable[[Network], Network]) -> None:
+    assert describe_network(change(Network(SMALL))).keys() == {"class"}
+
+
+def test_a_subclass_is_not_described() -> None:
+    assert describe_network(Louder(SMALL)).keys() == {"class"}
+
+
+def test_shared_weights_are_not_described() -> None:
+    network = Network("CN(4), CN(4), CN(4), L(3)")
+    network.conv3.weight = network.conv2.weight
+    assert describe_network(network).keys() == {"class"}
 
 
 def test_a_normalisation_of_several_processes_is_the_same_one() -> None:
