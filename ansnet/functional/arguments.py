@@ -93,7 +93,7 @@ def is_channels_last(x: Tensor) -> bool:
 
 
 def in_order(x: Tensor) -> Tensor:
-    """X in contiguous memory or channels-last: what is computed of it lies as it does, and is to be so."""
+    """X in contiguous memory or channels-last, as all that is computed of it will lie."""
     if not torch.compiler.is_compiling() and may_be_batched(x):
         return x
     if x.is_contiguous():

@@ -264,3 +264,24 @@ def test_what_a_subclass_says_of_its_network_is_kept(tmp_path: Path) -> None:
     loaded = Named.load_from_checkpoint(path)
     assert isinstance(loaded, Named)
     assert loaded.lr == 0.5
+
+
+class OfItsOwn(ImageClassifier):
+    """Makes its network itself, and hands on what else it is given."""
+
+    def __init__(self, width: int = 4, **options: Any) -> None:
+        super().__init__(create_model(f"C({width}), M(4), L(10)"), **options)
+        self.save_hyperparameters()
+
+
+def test_a_subclass_may_make_its_own_network(tmp_path: Path) -> None:
+    classifier, path = OfItsOwn(6, lr=0.25), tmp_path / "own.ckpt"
+    loader = DataLoader(TensorDataset(torch.zeros(2, 3, 32, 32), torch.zeros(2).long()))
+    options: Any = {"max_epochs": 0, "logger": False, "accelerator": "cpu"}
+    trainer = lightning.Trainer(default_root_dir=tmp_path, **options)
+    trainer.fit(classifier, loader, loader)
+    trainer.save_checkpoint(path)
+    loaded = OfItsOwn.load_from_checkpoint(path)
+    x = torch.randn(2, 3, 32, 32)
+    assert torch.equal(loaded(x), classifier(x))
+    assert loaded.lr == 0.25
