@@ -114,8 +114,8 @@ def is_web_address(mirror: str) -> bool:
 def addresses(mirror: str) -> list[str]:
     """Where the archive may lie, the likelier place first.
 
-    An address whose path names the archive, or that has a query, is the archive's own, and one that
-    ends in a slash is its folder's. Any other may be either's.
+    An address whose path names the archive, or that has a query, is the archive's own, and one whose
+    path ends in a slash is its folder's. Any other may be either's.
 
     Example:
         >>> addresses("https://host/data/")
@@ -126,10 +126,12 @@ def addresses(mirror: str) -> list[str]:
         ['https://host/link/cifar-10-python.tar.gz', 'https://host/link']
     """
     parts = urlsplit(mirror)
-    if parts.query or CIFAR10.filename in parts.path.split("/"):
+    if CIFAR10.filename in parts.path.split("/"):
         return [mirror]
     folder = parts.path.rstrip("/")
     in_folder = parts._replace(path=f"{folder}/{CIFAR10.filename}").geturl()
+    if parts.query:
+        return [mirror, in_folder] if parts.path.endswith("/") else [mirror]
     if parts.path in ("", "/") or parts.path.endswith("/"):
         return [in_folder]
     return [mirror, in_folder] if "." in folder.rpartition("/")[2] else [in_folder, mirror]
