@@ -1,8 +1,8 @@
-"""``python -m ansnet``: see `ansnet.testing.command`."""
+"""``python -m ansnet``: see `ansnet.commands.main`."""
 
 import sys
 
-from ansnet.testing.command import main
+from ansnet.commands.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -30,21 +30,11 @@ from ansnet.training.run import (
     make_data,
 )
 from ansnet.training.settings import ACCELERATORS, Settings, SettingsError
-from ansnet.training.views import other_views
+from ansnet.training.views import CHOICES, scores_by_views
 from measure import RESULTS
 from results import Conditions, append, conditions
 from runs import bare_trainer
 from summary import markdown
-
-CHOICES = ("plain", "flip", "shift", "flip_shift")
-# which of them show the mirror image, the first shifted image, its mirror image, the second, and its
-SHOWN_BY = (
-    ("flip", "flip_shift"),
-    ("shift", "flip_shift"),
-    ("flip_shift",),
-    ("shift", "flip_shift"),
-    ("flip_shift",),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,14 +70,8 @@ class Viewer(lightning.LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
         images, targets = batch
-        own = self.network(images).float()
-        totals = {choice: own.clone() for choice in CHOICES}
-        for (view, weight), choices in zip(other_views(images, True, True), SHOWN_BY, strict=True):
-            scores = weight * self.network(view)
-            for choice in choices:
-                totals[choice] += scores
         self.images += len(targets)
-        for choice, total in totals.items():
+        for choice, total in scores_by_views(self.network, images).items():
             self.right[choice] += int((total.argmax(1) == targets).sum())
 
 

@@ -11,9 +11,18 @@ from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 SHIFT = 1  # pixels
+CHOICES = ("plain", "flip", "shift", "flip_shift")
+# which of them show the mirror image, the first shifted image, its mirror image, the second, and its
+SHOWN_BY = (
+    ("flip", "flip_shift"),
+    ("shift", "flip_shift"),
+    ("flip_shift",),
+    ("shift", "flip_shift"),
+    ("flip_shift",),
+)
 
 
 def other_views(images: Tensor, flip: bool, shift: bool) -> Iterator[tuple[Tensor, float]]:
@@ -40,3 +49,23 @@ def other_views(images: Tensor, flip: bool, shift: bool) -> Iterator[tuple[Tenso
             yield shifted, 0.5
             if flip:
                 yield shifted.flip(3), 0.5
+
+
+def scores_by_views(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
+    """A network's scores of images, by what it is shown of them.
+
+    Args:
+        network: N × C × H × W to N × classes.
+        images: N × C × H × W.
+
+    Returns:
+        ``plain``, of the images alone; ``flip``, added to those of their mirror images; ``shift``, to
+        those of the shifted images; ``flip_shift``, to all of these. Each N × classes, in float32.
+    """
+    own = network(images).float()
+    totals = {choice: own.clone() for choice in CHOICES}
+    for (view, weight), choices in zip(other_views(images, True, True), SHOWN_BY, strict=True):
+        scores = weight * network(view)
+        for choice in choices:
+            totals[choice] += scores
+    return totals

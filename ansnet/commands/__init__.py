@@ -1,0 +1,1 @@
+"""``python -m ansnet COMMAND``, one file a command."""

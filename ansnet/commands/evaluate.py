@@ -1,0 +1,160 @@
+"""``python -m ansnet evaluate RUN``: what a trained network gets right, and what it takes for what."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ansnet.commands.parser import OneLineParser
+from ansnet.commands.runs import NoRunError, find_checkpoint
+from ansnet.training.settings import DATA_DIR_VARIABLE
+
+if TYPE_CHECKING:
+    from ansnet.training.evaluation import Evaluation
+
+VIEWS = {
+    "plain": "by the image alone",
+    "flip": "with its mirror image",
+    "shift": "with the image shifted by a pixel",
+    "flip_shift": "with both",
+}
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(
+        prog="python -m ansnet evaluate",
+        description="What a trained network gets right of the validation images, and what it takes for "
+        "what.",
+    )
+    parser.add_argument(
+        "run", help="a folder, a checkpoint, version_3, or last: the run that was trained last"
+    )
+    parser.add_argument("--best", action="store_true", help="the best epoch's weights, not the last's")
+    parser.add_argument("--log-dir", type=Path, default=Path("lightning_logs"), help="where runs are")
+    parser.add_argument(
+        "--data-dir",
+        help=f"folder with the data (otherwise ${DATA_DIR_VARIABLE}, the run's own, or data)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Evaluate the run that the command line names, and say what came out."""
+    parser = make_parser()
+    given = parser.parse_args(arguments)
+    try:
+        checkpoint = find_checkpoint(given.run, given.log_dir, given.best)
+    except NoRunError as error:
+        parser.error(str(error))
+
+    from ansnet.data import DataError
+    from ansnet.training.evaluation import evaluate
+    from ansnet.training.resume import NO_CHECKPOINT
+
+    try:
+        classifier, batches = load(checkpoint, given.data_dir)
+    except DataError as error:
+        parser.error(str(error))
+    except (*NO_CHECKPOINT, TypeError):
+        parser.error(f"{checkpoint}: this is no checkpoint of a run; name one")
+    except ValueError as error:
+        parser.error(f"{checkpoint}: {error}")
+    evaluation = evaluate(classifier.network, batches)
+    own = own_accuracy(checkpoint)
+    if given.json:
+        print(json.dumps({"checkpoint": str(checkpoint), "own_accuracy": own, **asdict(evaluation)}))
+    else:
+        print(report(checkpoint, classifier.dataset, classifier.classes, evaluation, own))
+    return 0
+
+
+def load(checkpoint: Path, data_dir: str | None) -> tuple[Any, Any]:
+    """The classifier of a checkpoint, and the validation images in batches like the run's."""
+    import os
+
+    from ansnet.training.classifier import ImageClassifier
+    from ansnet.training.run import DATA_MODULES
+
+    classifier = ImageClassifier.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+    if classifier.dataset not in DATA_MODULES:
+        raise ValueError(f"it was trained on {classifier.dataset}, which is none of ansnet's data sets")
+    settings = recorded(checkpoint)
+    options: dict[str, Any] = {
+        "batch_size": int(settings.get("batch_size", 500)),
+        "channels_last": bool(settings.get("channels_last", True)),
+    }
+    if classifier.dataset == "cifar10":
+        own = settings.get("data_dir", "data")
+        options["data_dir"] = data_dir or os.environ.get(DATA_DIR_VARIABLE) or own
+    data = DATA_MODULES[classifier.dataset](**options)
+    data.prepare_data()
+    return classifier, data.val_dataloader()
+
+
+def recorded(checkpoint: Path) -> dict[str, Any]:
+    """The settings of the checkpoint's run, if its record lies beside."""
+    from ansnet.compatibility import lightning
+
+    record = checkpoint.resolve().parent.parent / "hparams.yaml"
+    if not record.is_file():
+        return {}
+    return dict(lightning.core.saving.load_hparams_from_yaml(record, use_omegaconf=False))
+
+
+def own_accuracy(checkpoint: Path) -> float | None:
+    """What the run itself has recorded of the epoch of the checkpoint; None if it has not."""
+    import torch
+
+    from ansnet.training.history import read_history
+
+    table = checkpoint.resolve().parent.parent / "metrics.csv"
+    if not table.is_file():
+        return None
+    epoch = torch.load(checkpoint, map_location="cpu", weights_only=True)["epoch"] + 1
+    figures = {each.epoch: each.val_accuracy for each in read_history(table)}
+    return figures.get(epoch)
+
+
+def report(
+    checkpoint: Path, dataset: str, classes: Sequence[str], evaluation: Evaluation, own: float | None
+) -> str:
+    """The figures as a person reads them."""
+    recorded = "" if own is None else f"   (recorded by the run: {own:.2%})"
+    width = max(map(len, VIEWS.values()))
+    lines = [
+        f"{checkpoint}, on the {evaluation.images:,} validation images of {dataset}",
+        "",
+        "accuracy",
+    ]
+    for views, words in VIEWS.items():
+        note = recorded if views == "plain" else ""
+        lines.append(f"  {words:<{width}}  {evaluation.accuracy[views]:7.2%}{note}")
+    lines += [
+        "",
+        f"loss {evaluation.loss:.4f}; confidence {evaluation.confidence:.2%} on average, off by "
+        f"{evaluation.calibration_error:.2%} (calibration error)",
+        "",
+        *confusion_table(classes, evaluation),
+    ]
+    return "\n".join(lines)
+
+
+def confusion_table(classes: Sequence[str], evaluation: Evaluation) -> list[str]:
+    """A line a class: its accuracy, and what its images were taken for."""
+    width, cell = max(map(len, classes)), 6
+    head = "".join(f"{name[: cell - 1]:>{cell}}" for name in classes)
+    lines = [f"{'':<{width}}  accuracy  taken for", f"{'':<{width}}  {'':8}{head}"]
+    for name, share, row in zip(classes, evaluation.by_class(), evaluation.confusion, strict=True):
+        counts = "".join(f"{count or '·':>{cell}}" for count in row)
+        lines.append(f"{name:<{width}}  {share:8.2%}{counts}")
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

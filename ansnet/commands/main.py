@@ -1,0 +1,52 @@
+"""``python -m ansnet``: which command is meant, and nothing loaded that another one needs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
+
+COMMANDS = {
+    "train": ("ansnet.cli", "train a network, as train.py does"),
+    "evaluate": (
+        "ansnet.commands.evaluate",
+        "what a trained network gets right, and what it takes for what",
+    ),
+    "check": ("ansnet.testing.command", "run the battery on a differentiable function"),
+    "capabilities": ("ansnet.testing.command", "the battery's table of ansnet's own operations"),
+}
+"""Name: the module whose ``main`` it is, and what it does."""
+
+KEEPS_NAME = ("check", "capabilities")  # two commands of one parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Hand the command line to the command that it names, and return the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(usage(), file=sys.stdout if words else sys.stderr)
+        return 0 if words else 2
+    name, *rest = words
+    if name not in COMMANDS:
+        nearest = get_close_matches(name, COMMANDS, n=1)
+        advice = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(COMMANDS)}"
+        print(f"python -m ansnet: error: unknown command {name!r}; {advice}", file=sys.stderr)
+        return 2
+    module, _ = COMMANDS[name]
+    code: int | None = import_module(module).main(words if name in KEEPS_NAME else rest)
+    return code or 0
+
+
+def usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {purpose}" for name, (_, purpose) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: python -m ansnet COMMAND [options]",
+            "",
+            *lines,
+            "",
+            "python -m ansnet COMMAND --help lists the options of one.",
+        ]
+    )
