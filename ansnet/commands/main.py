@@ -13,6 +13,7 @@ COMMANDS = {
         "ansnet.commands.evaluate",
         "what a trained network gets right, and what it takes for what",
     ),
+    "summary": ("ansnet.commands.summary", "a network's layers: shapes, parameters, multiply-adds"),
     "check": ("ansnet.testing.command", "run the battery on a differentiable function"),
     "capabilities": ("ansnet.testing.command", "the battery's table of ansnet's own operations"),
 }

@@ -22,7 +22,8 @@ def test_without_a_command_the_usage_is_an_error(capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize(
-    ("name", "advice"), [("evalute", "did you mean evaluate?"), ("xyzzy", "known are train, evaluate")]
+    ("name", "advice"),
+    [("evalute", "did you mean evaluate?"), ("xyzzy", "known are train, evaluate, summary")],
 )
 def test_an_unknown_command_is_one_line(
     name: str, advice: str, capsys: pytest.CaptureFixture[str]
@@ -41,7 +42,9 @@ def test_each_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) ->
     assert "usage: " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", [["--help"], ["evaluate", "--help"], ["evaluate", "nowhere"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["evaluate", "--help"], ["evaluate", "nowhere"], ["summary", "-h"]]
+)
 def test_nothing_heavy_is_loaded_for_what_needs_none(words: list[str]) -> None:
     code = (
         "import atexit, sys; atexit.register(lambda: print('torch' in sys.modules)); "

@@ -1,0 +1,89 @@
+"""``python -m ansnet summary MODEL``: a line a layer."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from ansnet.commands.parser import OneLineParser
+
+if TYPE_CHECKING:
+    from ansnet.models.summary import LayerSummary
+
+HEADER = ("layer", "", "output", "parameters", "memory", "multiply-adds")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(
+        prog="python -m ansnet summary",
+        description="What a network is made of: for each layer the shape of its output, its parameters, "
+        "the memory of its output in float32 and its multiply-adds, for one image.",
+    )
+    parser.add_argument(
+        "model", help='vgg7, vgg7bn, resnet9, or a network in notation, as "CR(8), L(10)"'
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table of the network that the command line names."""
+    parser = make_parser()
+    given = parser.parse_args(arguments)
+
+    from ansnet.models import Network, NotationError, UnknownModelError, create_model
+    from ansnet.models.registry import MODELS
+    from ansnet.models.summary import summarise
+
+    try:  # a notation may have any number of outputs here
+        named = given.model in MODELS or given.model.isidentifier()
+        network = create_model(given.model) if named else Network(given.model)
+    except (NotationError, UnknownModelError) as error:
+        parser.error(str(error))
+    layers = summarise(network, network.in_shape)
+    if given.json:
+        described = [{**asdict(layer), "memory": layer.memory} for layer in layers]
+        print(json.dumps({"model": given.model, "notation": network.notation, "layers": described}))
+    else:
+        print(f"{network.notation}\n")
+        print(table(layers))
+    return 0
+
+
+def table(layers: Sequence[LayerSummary]) -> str:
+    """The layers and their sums, as a person reads them."""
+    rows = [HEADER, *map(cells, layers)]
+    totals = (
+        sum(layer.parameters for layer in layers),
+        sum(layer.memory for layer in layers),
+        sum(layer.multiply_adds for layer in layers),
+    )
+    rows.append(("in all", "", "", f"{totals[0]:,}", size(totals[1]), f"{totals[2]:,}"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        left = [f"{cell:<{width}}" for cell, width in zip(row[:3], widths[:3], strict=True)]
+        right = [f"{cell:>{width}}" for cell, width in zip(row[3:], widths[3:], strict=True)]
+        lines.append("  ".join(left + right).rstrip())
+    lines.insert(-1, "")
+    return "\n".join(lines)
+
+
+def cells(layer: LayerSummary) -> tuple[str, ...]:
+    shape = " × ".join(map(str, layer.shape))
+    numbers = (f"{number:,}" if number else "" for number in (layer.parameters, layer.multiply_adds))
+    parameters, products = numbers
+    return layer.name, layer.kind, shape, parameters, size(layer.memory), products
+
+
+def size(count: int) -> str:
+    """Bytes in kB, or in MB from a thousand of those."""
+    return f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.2f} kB"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
