@@ -20,7 +20,7 @@ HEADER = ("layer", "", "output", "parameters", "memory", "multiply-adds")
 def make_parser() -> argparse.ArgumentParser:
     parser = OneLineParser(
         prog="python -m ansnet summary",
-        description="What a network is made of: for each layer the shape of its output, its parameters, "
+        description="What a network is made of: of each layer the shape of its output, the parameters, "
         "the memory of its output in float32 and its multiply-adds, for one image.",
     )
     parser.add_argument(
