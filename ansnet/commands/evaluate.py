@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -76,8 +77,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def load(checkpoint: Path, data_dir: str | None) -> tuple[Any, Any]:
     """The classifier of a checkpoint, and the validation images in batches like the run's."""
-    import os
-
     from ansnet.training.classifier import ImageClassifier
     from ansnet.training.run import DATA_MODULES
 

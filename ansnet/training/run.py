@@ -280,9 +280,10 @@ def make_data(settings: Settings) -> ImageDataModule:
         "channels_last": settings.channels_last,
         "seed": settings.seed,
     }
-    if settings.dataset == "shapes10":
-        return Shapes10DataModule(**options)
-    return CIFAR10DataModule(settings.data_dir, settings.mirror, **options)
+    kind = DATA_MODULES[settings.dataset]
+    if kind is CIFAR10DataModule:
+        options |= {"data_dir": settings.data_dir, "mirror": settings.mirror}
+    return kind(**options)
 
 
 def make_trainer(settings: Settings) -> lightning.Trainer:
