@@ -7,7 +7,7 @@
 ``python train.py --help`` lists the options.
 """
 
-from ansnet.cli import main
+from ansnet.commands.train import main
 
 if __name__ == "__main__":
-    main()
+    main(prog="python train.py")

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ansnet.cli import make_parser
+from ansnet.commands.train import make_parser
 from ansnet.compatibility import lightning
 from ansnet.training.run import complete_by_device, device_type, silence_expected_messages, train
 from ansnet.training.settings import Settings

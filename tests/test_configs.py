@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansnet.cli import make_parser
+from ansnet.commands.train import make_parser
 from ansnet.training.settings import Recipe, Settings, takes_effect
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))

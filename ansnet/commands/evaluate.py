@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -11,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ansnet.commands.options import add_best, add_data_dir, add_json, add_run
 from ansnet.commands.parser import OneLineParser
 from ansnet.commands.runs import NoRunError, find_checkpoint
 from ansnet.training.settings import DATA_DIR_VARIABLE
@@ -26,22 +26,16 @@ VIEWS = {
 }
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> OneLineParser:
     parser = OneLineParser(
         prog="python -m ansnet evaluate",
         description="What a trained network gets right of the validation images, and what it takes for "
         "what.",
     )
-    parser.add_argument(
-        "run", help="a folder, a checkpoint, version_3, or last: the run that was trained last"
-    )
-    parser.add_argument("--best", action="store_true", help="the best epoch's weights, not the last's")
-    parser.add_argument("--log-dir", type=Path, default=Path("lightning_logs"), help="where runs are")
-    parser.add_argument(
-        "--data-dir",
-        help=f"folder with the data (otherwise ${DATA_DIR_VARIABLE}, the run's own, or data)",
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    add_run(parser)
+    add_best(parser)
+    add_data_dir(parser)
+    add_json(parser)
     return parser
 
 

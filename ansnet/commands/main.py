@@ -8,18 +8,13 @@ from difflib import get_close_matches
 from importlib import import_module
 
 COMMANDS = {
-    "train": ("ansnet.cli", "train a network, as train.py does"),
-    "evaluate": (
-        "ansnet.commands.evaluate",
-        "what a trained network gets right, and what it takes for what",
-    ),
-    "summary": ("ansnet.commands.summary", "a network's layers: shapes, parameters, multiply-adds"),
-    "check": ("ansnet.testing.command", "run the battery on a differentiable function"),
-    "capabilities": ("ansnet.testing.command", "the battery's table of ansnet's own operations"),
+    "train": "train a network, as train.py does",
+    "evaluate": "what a trained network gets right, and what it takes for what",
+    "summary": "a network's layers: shapes, parameters, multiply-adds",
+    "check": "run the battery on a differentiable function",
+    "capabilities": "the battery's table of ansnet's own operations",
 }
-"""Name: the module whose ``main`` it is, and what it does."""
-
-KEEPS_NAME = ("check", "capabilities")  # two commands of one parser
+"""Name, which is that of its module in `ansnet.commands`, and what it does."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,14 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         advice = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(COMMANDS)}"
         print(f"python -m ansnet: error: unknown command {name!r}; {advice}", file=sys.stderr)
         return 2
-    module, _ = COMMANDS[name]
-    code: int | None = import_module(module).main(words if name in KEEPS_NAME else rest)
+    command = import_module(f"ansnet.commands.{name.replace('-', '_')}")
+    code: int | None = command.main(rest)
     return code or 0
 
 
 def usage() -> str:
     width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {purpose}" for name, (_, purpose) in COMMANDS.items()]
+    lines = [f"  {name:<{width}}  {purpose}" for name, purpose in COMMANDS.items()]
     return "\n".join(
         [
             "usage: python -m ansnet COMMAND [options]",

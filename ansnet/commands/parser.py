@@ -1,15 +1,88 @@
-"""The parser of the commands."""
+"""The parser of every command: one style of flags, and one line about wrong input."""
 
 from __future__ import annotations
 
-import argparse
+import re
 import sys
-from typing import NoReturn
+from argparse import Action
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
+
+EXPECTED = {
+    "PositiveInt": "a whole number above 0",
+    "NonNegativeInt": "a whole number, 0 or above",
+    "PositiveFloat": "a number above 0",
+    "NonNegativeFloat": "a number, 0 or above",
+    "ClosedUnitInterval": "a number from 0 to 1",
+}
 
 
-class OneLineParser(argparse.ArgumentParser):
-    """Answers bad input with one line, and with exit code 2."""
+class HelpFormatter(DefaultHelpFormatter):
+    """Says in words what numbers are expected, and nothing of a default that is null or off.
 
-    def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: error: {' '.join(message.split())}", file=sys.stderr)
+    A text that begins a line of its own keeps its lines.
+    """
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if text.startswith("\n") else super()._fill_text(text, width, indent)
+
+    def _expand_help(self, action: Action) -> str:
+        text: str = super()._expand_help(action)
+        described = re.search(r" \((?:type: (.+?))?(?:, )?(?:default: (.+))?\)$", text)
+        if described is None or not any(described.groups()):
+            return text.removesuffix(" (required)")
+        expected, default = EXPECTED.get(described[1]), described[2]
+        notes = [expected] if expected else []
+        if default not in (None, "null", "False"):
+            notes.append(f"default: {default}")
+        return text[: described.start()] + (f" ({'; '.join(notes)})" if notes else "")
+
+
+class OneLineParser(ArgumentParser):
+    """Answers bad input with one line that names the flag, and with exit code 2.
+
+    Flags are written in full: abbreviated, one would not be known as given (`options_in`).
+
+    Args:
+        prog: the command, as its user writes it.
+        **options: see ``jsonargparse.ArgumentParser``.
+    """
+
+    def __init__(self, prog: str | None = None, **options: Any) -> None:
+        super().__init__(prog=prog, formatter_class=HelpFormatter, allow_abbrev=False, **options)
+
+    def error(self, message: str, exception: Exception | None = None) -> NoReturn:
+        line = " ".join(message.split())
+        if key := re.match(r'Parser key "(\w+)": (.*)', line):
+            line = f"--{key[1].replace('_', '-')}: {describe_wrong_value(key[2])}"
+        elif unknown := re.match(r"unrecognized arguments: (--[\w-]+)", line, re.IGNORECASE):
+            line = f"unknown flag {unknown[1]}; {self.nearest_flag(unknown[1])}"
+        print(f"{self.prog}: error: {line}", file=sys.stderr)
         sys.exit(2)
+
+    def options_in(self, arguments: Sequence[str]) -> set[str]:
+        """Names of the options that a command line gives itself, and not by a file."""
+        words = {word.split("=")[0] for word in arguments}
+        return {action.dest for action in self._actions if words.intersection(action.option_strings)}
+
+    def nearest_flag(self, unknown: str) -> str:
+        flags = [flag for action in self._actions for flag in action.option_strings]
+        nearest = get_close_matches(unknown, flags, n=1)
+        return f"did you mean {nearest[0]}?" if nearest else f"see {self.prog} --help"
+
+
+def describe_wrong_value(reason: str) -> str:
+    """What jsonargparse says of a number, in words: what was given, and what is expected."""
+    number = re.match(r"Not of type (\w+): (?:.*: )?'?(.*?)'?(?: does not conform .*)?$", reason)
+    if number and number[1] in EXPECTED:
+        return f"got {number[2]}, expected {EXPECTED[number[1]]}"
+    return reason
+
+
+def add_switch(group: Any, name: str, explanation: str, default: bool | None = None) -> None:
+    """Add ``--name`` and ``--no-name``."""
+    action = ActionYesNo(yes_prefix="", no_prefix="no-")
+    group.add_argument(f"--{name}", action=action, default=default, help=explanation)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from ansnet.commands.options import add_json
 from ansnet.commands.parser import OneLineParser
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 HEADER = ("layer", "", "output", "parameters", "memory", "multiply-adds")
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> OneLineParser:
     parser = OneLineParser(
         prog="python -m ansnet summary",
         description="What a network is made of: of each layer the shape of its output, the parameters, "
@@ -26,7 +26,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "model", help='vgg7, vgg7bn, resnet9, or a network in notation, as "CR(8), L(10)"'
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    add_json(parser)
     return parser
 
 

@@ -325,7 +325,8 @@ def device_options(settings: Settings) -> dict[str, Any]:
 
 def introduction(settings: Settings, record: dict[str, Any], trainer: lightning.Trainer) -> str:
     """What is about to be trained, on what, with what."""
-    device = f"cpu, {record['threads']} threads"
+    threads = record["threads"]
+    device = f"cpu, {threads} thread" + ("s" if threads > 1 else "")
     if not isinstance(trainer.accelerator, lightning.accelerators.CPUAccelerator):
         device = f"{settings.devices} {trainer.strategy.root_device.type}, {record['gpu']}"
     epochs = f"{settings.max_epochs} epoch" + ("s" if settings.max_epochs > 1 else "")

@@ -10,7 +10,7 @@ import torch
 
 import ablation
 import time_to_accuracy
-from ansnet.cli import make_parser
+from ansnet.commands.train import make_parser
 from ansnet.data import Shapes10DataModule
 from ansnet.training.settings import Settings
 from results import append, read

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ansnet.cli import main as train
 from ansnet.commands.main import main
+from ansnet.commands.train import main as train
 from ansnet.data import Shapes10DataModule
 from ansnet.training.history import read_history
 

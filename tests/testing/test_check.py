@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ansnet.commands.check import main
 from ansnet.modules import BatchNorm2d
 from ansnet.testing import (
     CAPABILITIES,
@@ -21,7 +22,6 @@ from ansnet.testing import (
     check,
     parametrize_capabilities,
 )
-from ansnet.testing.command import main
 from ansnet.testing.operations import OPERATIONS, random
 
 QUICK = sorted(CAPABILITIES.keys() - {"no memory growth"})
@@ -127,11 +127,11 @@ def test_a_failing_capability_fails_its_test() -> None:
 
 def test_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     here = __name__
-    assert main(["check", "ansnet.functional:relu", "--only", "forward", "--only", "gradcheck"]) == 0
+    assert main(["ansnet.functional:relu", "--only", "forward", "--only", "gradcheck"]) == 0
     assert "2 passed, 0 failed, 0 not applicable" in capsys.readouterr().out
     silu = ["--reference", "torch.nn.functional:silu"]
-    assert main(["check", f"{here}:swish", *silu, "--only", "gradients"]) == 0
-    broken = ["check", f"{here}:broken_swish", "--samples", f"{here}:swish_samples"]
+    assert main([f"{here}:swish", *silu, "--only", "gradients"]) == 0
+    broken = [f"{here}:broken_swish", "--samples", f"{here}:swish_samples"]
     assert main([*broken, "--only", "gradcheck"]) == 1
     assert "gradcheck  FAIL  sample 0" in capsys.readouterr().out
 
@@ -139,12 +139,12 @@ def test_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["check", "swish"], "got 'swish', expected package.module:name"),
-        (["check", "no_such_package.ops:swish"], "there is no module 'no_such_package'"),
-        (["check", "ansnet.functional:swish"], "module 'ansnet.functional' has no 'swish'"),
-        (["check", "torch:sin"], "no 'sin_samples'; name a list of samples with --samples"),
-        (["check", "ansnet.functional:relu", "--only", "speed"], "unknown capability 'speed'"),
-        (["check"], "the following arguments are required: package.module:function"),
+        (["swish"], "got 'swish', expected package.module:name"),
+        (["no_such_package.ops:swish"], "there is no module 'no_such_package'"),
+        (["ansnet.functional:swish"], "module 'ansnet.functional' has no 'swish'"),
+        (["torch:sin"], "no 'sin_samples'; name a list of samples with --samples"),
+        (["ansnet.functional:relu", "--only", "speed"], "unknown capability 'speed'"),
+        ([], "the following arguments are required: function"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_answered_in_one_line(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ansnet.cli import make_parser
+from ansnet.commands.train import make_parser
 from ansnet.modules import Conv2d
 from ansnet.training.initialization import set_identity
 from ansnet.training.run import make_classifier

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ansnet.cli import make_parser
+from ansnet.commands.train import make_parser
 from ansnet.training.settings import (
     NEWCOMER,
     NOTATION,

@@ -1,4 +1,4 @@
-"""`ansnet.cli` and ``train.py``: from the command line to the files and the error messages."""
+"""``train.py`` and ``python -m ansnet train``: from the command line to the files and the errors."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansnet.cli import main, make_parser
+from ansnet.commands.train import main, make_parser
 from ansnet.training.settings import Settings
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SMALL = "CNR(8), M(4), CR(16), M(4), L(10)"
 
 
@@ -91,7 +91,7 @@ def test_what_is_on_or_off() -> None:
         ),
         (["--epochs", "3"], "unknown flag --epochs; did you mean --max-epochs?"),
         (["--model=vgg7", "--datset", "cifar10"], "unknown flag --datset; did you mean --dataset?"),
-        (["--xyzzy"], "unknown flag --xyzzy; see train.py --help"),
+        (["--xyzzy"], "unknown flag --xyzzy; see python -m ansnet train --help"),
         (["stray"], "stray"),
         (["--config", "missing.yaml"], "missing.yaml"),
         (["--resume", "missing.ckpt"], "--resume missing.ckpt: there is no such file"),
@@ -115,7 +115,7 @@ def test_wrong_input_is_answered_with_one_line_and_exit_code_2(
     error = capsys.readouterr().err
     assert exit_.value.code == 2
     assert message in error
-    assert error.startswith("train.py: error: ")
+    assert error.startswith("python -m ansnet train: error: ")
     assert error.count("\n") == 1
     assert list(tmp_path.rglob("*.ckpt")) == []
 
@@ -193,7 +193,8 @@ def test_without_data_and_network_there_is_no_stack_trace(tmp_path: Path) -> Non
 def test_help_is_read_without_loading_torch(tmp_path: Path) -> None:
     code = (
         "import sys; sys.argv = ['train.py', '--help']; import atexit; "
-        "atexit.register(lambda: print('torch' in sys.modules)); from ansnet.cli import main; main()"
+        "atexit.register(lambda: print('torch' in sys.modules)); "
+        "from ansnet.commands.train import main; main()"
     )
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""The command line of ``train.py``.
+"""``python train.py``, or ``python -m ansnet train``: train a network.
 
 Only the parser is imported before the arguments have been read, so that ``--help`` and a mistyped
 flag are answered at once.
@@ -6,14 +6,9 @@ flag are answered at once.
 
 from __future__ import annotations
 
-import re
 import sys
-from argparse import Action
 from collections.abc import Sequence
-from difflib import get_close_matches
-from typing import Any, NoReturn
 
-from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
 from jsonargparse.typing import (
     ClosedUnitInterval,
     NonNegativeFloat,
@@ -22,65 +17,20 @@ from jsonargparse.typing import (
     PositiveInt,
 )
 
+from ansnet.commands.parser import OneLineParser, add_switch
 from ansnet.training import settings as known
 from ansnet.training.settings import Settings, SettingsError
 
-EXPECTED = {
-    "PositiveInt": "a whole number above 0",
-    "NonNegativeInt": "a whole number, 0 or above",
-    "PositiveFloat": "a number above 0",
-    "NonNegativeFloat": "a number, 0 or above",
-    "ClosedUnitInterval": "a number from 0 to 1",
-}
+PROG = "python -m ansnet train"
 
 
-class HelpFormatter(DefaultHelpFormatter):
-    """Leaves out the defaults that are null: the recipe's stand in for them."""
-
-    def _expand_help(self, action: Action) -> str:
-        text: str = super()._expand_help(action)
-        return text.replace(", default: null)", ")").replace(" (default: null)", "")
-
-
-class OneLineParser(ArgumentParser):
-    """Answers bad input with one line that names the flag, and with exit code 2."""
-
-    def error(self, message: str, exception: Exception | None = None) -> NoReturn:
-        line = " ".join(message.split())
-        if key := re.match(r'Parser key "(\w+)": (.*)', line):
-            line = f"--{key[1].replace('_', '-')}: {describe_wrong_value(key[2])}"
-        elif unknown := re.match(r"unrecognized arguments: (--[\w-]+)", line, re.IGNORECASE):
-            line = f"unknown flag {unknown[1]}; {self.nearest_flag(unknown[1])}"
-        print(f"{self.prog}: error: {line}", file=sys.stderr)
-        sys.exit(2)
-
-    def options_in(self, arguments: Sequence[str]) -> set[str]:
-        """Names of the options that a command line gives itself, and not by a file."""
-        words = {word.split("=")[0] for word in arguments}
-        return {action.dest for action in self._actions if words.intersection(action.option_strings)}
-
-    def nearest_flag(self, unknown: str) -> str:
-        flags = [flag for action in self._actions for flag in action.option_strings]
-        nearest = get_close_matches(unknown, flags, n=1)
-        return f"did you mean {nearest[0]}?" if nearest else f"see {self.prog} --help"
-
-
-def describe_wrong_value(reason: str) -> str:
-    """What jsonargparse says of a number, in words: what was given, and what is expected."""
-    number = re.match(r"Not of type (\w+): (?:.*: )?'?(.*?)'?(?: does not conform .*)?$", reason)
-    if number and number[1] in EXPECTED:
-        return f"got {number[2]}, expected {EXPECTED[number[1]]}"
-    return reason
-
-
-def make_parser() -> OneLineParser:
+def make_parser(prog: str = PROG) -> OneLineParser:
     """The options, in the groups in which ``--help`` shows them."""
     parser = OneLineParser(
-        prog="train.py",
-        usage="python train.py [options]",
+        prog=prog,
+        usage=f"{prog} [options]",
         description="Train a convolutional network whose every operation is a documented formula.",
         epilog="Where no default is shown, the recommended one for the model and the data set is used.",
-        formatter_class=HelpFormatter,
     )
     parser.add_argument("--config", action="config", help="read options from a YAML file")
 
@@ -193,19 +143,14 @@ def make_parser() -> OneLineParser:
     return parser
 
 
-def add_switch(group: Any, name: str, explanation: str, default: bool | None = None) -> None:
-    """Add ``--name`` and ``--no-name``."""
-    action = ActionYesNo(yes_prefix="", no_prefix="no-")
-    group.add_argument(f"--{name}", action=action, default=default, help=explanation)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> None:
     """Parse, build, fit, and say what came out.
 
     Args:
         arguments: the command line; None takes the process's own.
+        prog: what the user has called.
     """
-    parser = make_parser()
+    parser = make_parser(prog)
     arguments = sys.argv[1:] if arguments is None else arguments
     given = parser.parse_args(arguments)
     try:

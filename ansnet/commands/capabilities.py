@@ -1,0 +1,46 @@
+"""``python -m ansnet capabilities``: the battery's table of ansnet's own operations, in Markdown."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from ansnet.commands.options import add_backend
+from ansnet.commands.parser import OneLineParser
+
+
+def make_parser() -> OneLineParser:
+    parser = OneLineParser(
+        prog="python -m ansnet capabilities",
+        description="Print the table of ansnet's operations, in Markdown, as docs/capabilities.md has "
+        "it.",
+    )
+    add_backend(parser)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table; the exit code is 1 if a capability fails."""
+    given = make_parser().parse_args(arguments)
+
+    from ansnet.testing.battery import CAPABILITIES, check
+    from ansnet.testing.operations import OPERATIONS
+    from ansnet.testing.report import markdown
+
+    reports = [
+        check(op.function, op.reference, op.samples(), layer=op.layer(), backend=given.backend)
+        for op in OPERATIONS.values()
+    ]
+    machine = (
+        f"torch {version('torch')}, Python {platform.python_version()}, {platform.machine()}, "
+        f"`torch.compile` with {given.backend}"
+    )
+    descriptions = {name: (code.__doc__ or "").splitlines()[0] for name, code in CAPABILITIES.items()}
+    print(markdown(reports, descriptions, machine))
+    return 0 if all(report.passed for report in reports) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""The options that several commands have, each declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ansnet.commands.parser import OneLineParser
+from ansnet.training.settings import DATA_DIR_VARIABLE
+
+RUN = "a folder, a checkpoint, version_3, or last: the run that was trained last"
+
+
+def add_run(parser: OneLineParser, several: bool = False) -> None:
+    """The run that is meant, for `ansnet.commands.runs`, and where runs are looked for."""
+    if several:
+        parser.add_argument("runs", nargs="+", metavar="RUN", help=RUN)
+    else:
+        parser.add_argument("run", metavar="RUN", help=RUN)
+    parser.add_argument(
+        "--log-dir", type=Path, default=Path("lightning_logs"), metavar="DIR", help="where runs are"
+    )
+
+
+def add_best(parser: OneLineParser) -> None:
+    parser.add_argument("--best", action="store_true", help="the best epoch's weights, not the last's")
+
+
+def add_data_dir(parser: OneLineParser) -> None:
+    parser.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        help=f"folder with the data (otherwise ${DATA_DIR_VARIABLE}, the run's own, or data)",
+    )
+
+
+def add_json(parser: OneLineParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+
+
+def add_backend(parser: OneLineParser) -> None:
+    parser.add_argument(
+        "--backend",
+        default="inductor",
+        help="of torch.compile; inductor needs a C++ compiler, aot_eager does not",
+    )
