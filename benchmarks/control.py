@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from ansnet.compatibility import lightning
-from ansnet.training import run
+from ansnet.training.build import make_classifier, make_data
 from measure import RESULTS
 from results import Conditions, append, conditions
 from runs import bare_trainer, complete
@@ -70,7 +70,7 @@ def losses(options: str, steps: int, data_dir: str | None, seed: int = 0) -> lis
     """Those of the first steps that ``python train.py`` would take with these options, on a CPU."""
     settings = complete(f"{options} --accelerator cpu --compile none", seed, data_dir)
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
-    classifier, data, kept = run.make_classifier(settings), run.make_data(settings), Losses()
+    classifier, data, kept = make_classifier(settings), make_data(settings), Losses()
     with bare_trainer(
         accelerator="cpu",
         precision=settings.precision,

@@ -22,8 +22,10 @@ import torch
 from ansnet.compatibility import lightning
 from ansnet.models import list_models
 from ansnet.testing.conduct import collector_off
-from ansnet.training import run
+from ansnet.training.build import make_classifier, make_data, make_trainer
 from ansnet.training.callbacks import StepLog
+from ansnet.training.machine import complete_by_device, silence_expected_messages
+from ansnet.training.report import describe_run
 from ansnet.training.settings import DATASETS, Settings
 from measure import Call, Measurement, make_parser, prepare, time_call
 from results import Work, place, show, write
@@ -76,10 +78,10 @@ def complete(options: argparse.Namespace, log_dir: str) -> Settings:
 
 def plain_step(settings: Settings, device: torch.device, precision: str) -> Call:
     """A step of the same network on the first batch; its learning rate is 0, so that each is alike."""
-    data = run.make_data(settings)
+    data = make_data(settings)
     data.prepare_data()
     images, targets = next(iter(data.train_dataloader()))
-    classifier = run.make_classifier(replace(settings, lr=0.0)).to(device)
+    classifier = make_classifier(replace(settings, lr=0.0)).to(device)
     return make_step(
         classifier.network,
         classifier.criterion,
@@ -93,12 +95,12 @@ def plain_step(settings: Settings, device: torch.device, precision: str) -> Call
 def alternate(settings: Settings, step: Call, limit: int | float) -> AlternatingTimer:
     """Train epochs of ``limit`` steps, or 1.0 for all of them, each followed by plain steps."""
     timer = AlternatingTimer(step)
-    classifier, data = run.make_classifier(settings), run.make_data(settings)
+    classifier, data = make_classifier(settings), make_data(settings)
     with warnings.catch_warnings(), collector_off():
-        run.silence_expected_messages()
-        trainer = data.trainer = run.make_trainer(settings)
+        silence_expected_messages()
+        trainer = data.trainer = make_trainer(settings)
         for logger in trainer.loggers:
-            logger.log_hyperparams(run.describe_run(settings, classifier))
+            logger.log_hyperparams(describe_run(settings, classifier))
         # Neither validation nor what waits for it, the checkpoints and the lines on the terminal.
         trainer.limit_val_batches = 0
         trainer.limit_train_batches = limit
@@ -117,7 +119,7 @@ def main() -> None:
     options = parser.parse_args()
     device = prepare(options)
     with TemporaryDirectory() as log_dir:
-        settings = run.complete_by_device(complete(options, log_dir))
+        settings = complete_by_device(complete(options, log_dir))
         step = plain_step(settings, device, options.precision)
         timer = alternate(settings, step, options.steps or 1.0)
     shape = f"{timer.steps} steps of {options.batch_size}"

@@ -13,7 +13,8 @@ import torch
 
 from ansnet.commands.train import make_parser
 from ansnet.compatibility import lightning
-from ansnet.training.run import complete_by_device, device_type, silence_expected_messages, train
+from ansnet.training.machine import complete_by_device, device_type, silence_expected_messages
+from ansnet.training.run import train
 from ansnet.training.settings import Settings
 from results import Conditions, conditions
 

@@ -20,15 +20,10 @@ from torch import Tensor, nn
 
 from ansnet.compatibility import lightning
 from ansnet.data import DataError
+from ansnet.training.build import make_classifier, make_data
+from ansnet.training.machine import check_machine, complete_by_device, device_type
 from ansnet.training.memory import keep_freed_memory
 from ansnet.training.resume import NO_CHECKPOINT
-from ansnet.training.run import (
-    check_machine,
-    complete_by_device,
-    device_type,
-    make_classifier,
-    make_data,
-)
 from ansnet.training.settings import ACCELERATORS, Settings, SettingsError
 from ansnet.training.views import CHOICES, scores_by_views
 from measure import RESULTS

@@ -71,8 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def load(checkpoint: Path, data_dir: str | None) -> tuple[Any, Any]:
     """The classifier of a checkpoint, and the validation images in batches like the run's."""
+    from ansnet.training.build import DATA_MODULES
     from ansnet.training.classifier import ImageClassifier
-    from ansnet.training.run import DATA_MODULES
 
     classifier = ImageClassifier.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
     if classifier.dataset not in DATA_MODULES:

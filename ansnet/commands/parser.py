@@ -52,7 +52,13 @@ class OneLineParser(ArgumentParser):
     """
 
     def __init__(self, prog: str | None = None, **options: Any) -> None:
-        super().__init__(prog=prog, formatter_class=HelpFormatter, allow_abbrev=False, **options)
+        super().__init__(
+            prog=prog,
+            formatter_class=HelpFormatter,
+            allow_abbrev=False,
+            print_config=None,  # jsonargparse's own, which knows nothing of recipes
+            **options,
+        )
 
     def error(self, message: str, exception: Exception | None = None) -> NoReturn:
         line = " ".join(message.split())

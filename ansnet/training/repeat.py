@@ -10,7 +10,8 @@ from typing import Any
 
 from ansnet.compatibility import lightning
 from ansnet.training.callbacks import readable_duration
-from ansnet.training.run import Result, train
+from ansnet.training.report import Result
+from ansnet.training.run import train
 from ansnet.training.settings import Settings, SettingsError
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pickle import UnpicklingError
 
 import torch
 
 from ansnet.training.callbacks import EarlierRecord
 from ansnet.training.classifier import ImageClassifier
-from ansnet.training.settings import Settings, SettingsError, flag, takes_effect
+from ansnet.training.options import declared, flag
+from ansnet.training.settings import Settings, SettingsError, takes_effect
 
 # which the optimizer of a checkpoint goes on with, whatever the command line says
-KEPT = ("lr", "bias_lr_factor", "momentum", "nesterov", "weight_decay", "decay_biases")
+KEPT = [setting.name for setting in fields(Settings) if declared(setting).kept]
 # what reading something else as a checkpoint ends in
 NO_CHECKPOINT = (OSError, EOFError, KeyError, RuntimeError, UnpicklingError)
 BEFORE_THEY_WERE_OPTIONS = {"bias_lr_factor": 1.0, "nesterov": False, "decay_biases": False}

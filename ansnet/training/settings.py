@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, NamedTuple
+from collections.abc import Collection, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields, replace
+from typing import Any
+
+from jsonargparse.typing import (
+    ClosedUnitInterval,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
+
+from ansnet.training.options import Need, declared, flag, option
 
 DATASETS = ("cifar10", "shapes10")
 OPTIMIZERS = ("adam", "adamw", "sgd", "muon")
@@ -18,14 +28,16 @@ COMPILATIONS = ("none", "operations", "network")
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true")
 DATA_DIR_VARIABLE = "ANSNET_DATA_DIR"
 
+AUGMENTED = Need("augment", bool, True)
+
 
 class SettingsError(ValueError):
     """Settings that cannot be carried out together or on this machine."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """The settings that a model is recommended to be trained with; `Settings` says what each means.
+    """The settings that a model is recommended to be trained with.
 
     The sources are named where each is carried out: `ansnet.data.augmentation.Augmentation`,
     `ansnet.training.initialization`, `ansnet.training.muon`, `ansnet.training.schedule`,
@@ -33,25 +45,96 @@ class Recipe:
     are in ``configs/``.
     """
 
-    max_epochs: int
-    batch_size: int
-    optimizer: str
-    lr: float
-    bias_lr_factor: float = 1.0
-    momentum: float = 0.9
-    nesterov: bool = False
-    weight_decay: float = 0.0
-    decay_biases: bool = False
-    schedule: str = "constant"
-    warmup: float = 0.0
-    label_smoothing: float = 0.0
-    augment: bool = False
-    flip: str = "random"
-    border: str = "black"
-    cutout: int = 0
-    identity_init: bool = False
-    test_time_flip: bool = False
-    test_time_shift: bool = False
+    max_epochs: int = option("training", "epochs to train", kind=PositiveInt)
+    batch_size: int = option("training", "images a step and device", kind=PositiveInt)
+    optimizer: str = option(
+        "training", "adamw's and muon's weight decay is decoupled", choices=OPTIMIZERS
+    )
+    lr: float = option(
+        "training",
+        "learning rate, at its highest",
+        kind=PositiveFloat,
+        needs=[Need("find_lr", lambda finds: not finds, False)],
+        kept=True,
+    )
+    bias_lr_factor: float = option(
+        "training",
+        "what that of biases and normalisations is multiplied by",
+        1.0,
+        kind=NonNegativeFloat,
+        kept=True,
+    )
+    momentum: float = option(
+        "training",
+        "of sgd and muon",
+        0.9,
+        kind=NonNegativeFloat,
+        needs=[Need("optimizer", lambda optimizer: optimizer in ("sgd", "muon"), "sgd")],
+        kept=True,
+    )
+    nesterov: bool = option(
+        "training",
+        "Nesterov's momentum, for sgd",
+        False,
+        needs=[
+            Need("optimizer", lambda optimizer: optimizer == "sgd", "sgd"),
+            Need("momentum", bool, 0.9),
+        ],
+        kept=True,
+    )
+    weight_decay: float = option(
+        "training", "pull of the weights towards 0", 0.0, kind=NonNegativeFloat, kept=True
+    )
+    decay_biases: bool = option(
+        "training",
+        "biases and normalisations decay as well",
+        False,
+        needs=[Need("weight_decay", bool, 5e-4)],
+        kept=True,
+    )
+    schedule: str = option(
+        "training",
+        "how the learning rate falls to 0, step by step",
+        "constant",
+        choices=SCHEDULES,
+    )
+    warmup: float = option(
+        "training", "share of the training in which it rises before", 0.0, kind=ClosedUnitInterval
+    )
+    label_smoothing: float = option(
+        "training", "share of the target for all classes", 0.0, kind=ClosedUnitInterval
+    )
+    augment: bool = option("data", "flip and crop the training images at random", False)
+    flip: str = option(
+        "data",
+        "flip an image by chance, or in every second epoch",
+        "random",
+        choices=FLIPS,
+        needs=[AUGMENTED],
+    )
+    border: str = option(
+        "data",
+        "what a crop takes beyond the image",
+        "black",
+        choices=BORDERS,
+        needs=[AUGMENTED],
+    )
+    cutout: int = option(
+        "data",
+        "side of the square painted over, in pixels; 0 for none",
+        0,
+        kind=NonNegativeInt,
+        needs=[AUGMENTED],
+    )
+    identity_init: bool = option(
+        "training", "convolutions start with filters that copy their channels", False
+    )
+    test_time_flip: bool = option(
+        "training", "at the end, validate also by images and their mirror images", False
+    )
+    test_time_shift: bool = option(
+        "training", "at the end, validate also by images shifted by a pixel", False
+    )
 
 
 NEWCOMER = Recipe(max_epochs=2, batch_size=32, optimizer="adam", lr=5e-4)
@@ -87,27 +170,6 @@ OPTIMIZER_DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-class Condition(NamedTuple):
-    """An option that does something only while another one has such a value, as ``remedy``."""
-
-    option: str
-    other: str
-    is_met: Callable[[Any], bool]
-    remedy: Any
-
-
-CONDITIONS = (
-    Condition("lr", "find_lr", lambda finds: not finds, False),
-    Condition("momentum", "optimizer", lambda optimizer: optimizer in ("sgd", "muon"), "sgd"),
-    Condition("nesterov", "optimizer", lambda optimizer: optimizer == "sgd", "sgd"),
-    Condition("nesterov", "momentum", bool, 0.9),
-    Condition("decay_biases", "weight_decay", bool, 5e-4),
-    Condition("flip", "augment", bool, True),
-    Condition("border", "augment", bool, True),
-    Condition("cutout", "augment", bool, True),
-)
-
-
 def recommended_recipe(model: str, dataset: str) -> Recipe:
     """The recipe that completes what the command line leaves open."""
     if dataset == "shapes10":
@@ -119,24 +181,72 @@ def recommended_recipe(model: str, dataset: str) -> Recipe:
 class Settings(Recipe):
     """Everything that determines a run: a recipe, and what it is carried out with and on.
 
-    The options of ``python train.py --help``, under the same names. None for ``precision`` or
-    ``compile`` leaves it to the device (`ansnet.training.run.complete_by_device`).
+    Each field is declared as an option, and is one of ``python train.py``. None for ``precision`` or
+    ``compile`` leaves it to the device (`ansnet.training.machine.complete_by_device`).
     """
 
-    model: str
-    dataset: str
-    data_dir: str
-    mirror: str | None
-    accelerator: str
-    devices: int
-    precision: str | None
-    channels_last: bool
-    compile: str | None
-    seed: int
-    ops: str
-    log_dir: str
-    resume: str | None
-    find_lr: bool
+    model: str = option(
+        "network",
+        'vgg7, vgg7bn, resnet9, or a network in notation, as "CNR(32), M(2), M(16), L(10)"',
+        "vgg7",
+    )
+    ops: str = option(
+        "network",
+        "build it from the documented formulas, or for comparison from torch.nn",
+        "ansnet",
+        choices=OPERATIONS,
+    )
+    dataset: str = option(
+        "data",
+        "shapes10 is drawn in memory and needs no download",
+        "cifar10",
+        choices=DATASETS,
+    )
+    data_dir: str = option(
+        "data",
+        f"folder with CIFAR-10, or to download it to (otherwise ${DATA_DIR_VARIABLE}, otherwise data)",
+        None,
+        metavar="DIR",
+    )
+    mirror: str | None = option(
+        "data",
+        "URL of cifar-10-python.tar.gz, or of its folder, to download from",
+        None,
+        metavar="URL",
+    )
+    find_lr: bool = option(
+        "training",
+        "find the learning rate by a hundred steps at rising ones, and train with it from the start",
+        False,
+    )
+    seed: int = option("training", "same seed, same run", 0, kind=NonNegativeInt)
+    resume: str | None = option("training", "go on from a checkpoint", None, metavar="CHECKPOINT")
+    accelerator: str = option(
+        "machine",
+        "what to train on; auto takes what the machine has",
+        "auto",
+        choices=ACCELERATORS,
+    )
+    devices: int = option("machine", "how many of them", 1, kind=PositiveInt)
+    precision: str | None = option(
+        "machine",
+        "bits of the numbers; by default bf16-mixed on CUDA, elsewhere 32-true",
+        None,
+        choices=PRECISIONS,
+    )
+    channels_last: bool = option(
+        "machine",
+        "keep images and weights in memory with the channels of a pixel side by side",
+        True,
+    )
+    compile: str | None = option(
+        "machine",
+        "generate code for nothing, for ansnet's operations, or for the whole network; by default "
+        "network on CUDA, operations for cifar10 on a CPU with a C++ compiler, otherwise none",
+        None,
+        choices=COMPILATIONS,
+    )
+    log_dir: str = option("machine", "where the run is recorded", "lightning_logs", metavar="DIR")
 
     @classmethod
     def complete(cls, given: Mapping[str, Any], asked_for: Collection[str] | None = None) -> Settings:
@@ -150,43 +260,68 @@ class Settings(Recipe):
         Raises:
             SettingsError: an option was asked for that another one keeps from having an effect.
         """
-        chosen = {field.name: plain(given.get(field.name)) for field in fields(cls)}
-        recipe = recommended_recipe(str(chosen["model"]), str(chosen["dataset"]))
-        optimizer = chosen["optimizer"] or recipe.optimizer
+        chosen = {setting.name: plain(given.get(setting.name)) for setting in fields(cls)}
+        chosen = {name: value for name, value in chosen.items() if value is not None}
+        values = defaults(cls) | chosen
+        recipe = recommended_recipe(values["model"], values["dataset"])
+        optimizer = chosen.get("optimizer", recipe.optimizer)
         if optimizer != recipe.optimizer:
             recipe = replace(recipe, bias_lr_factor=1.0, **OPTIMIZER_DEFAULTS[optimizer])
-        values: dict[str, Any] = {
-            **chosen,
-            **asdict(recipe),
-            "data_dir": os.environ.get(DATA_DIR_VARIABLE, "data"),
-            "find_lr": False,
-            **{name: value for name, value in chosen.items() if value is not None},
-        }
-        for option, other, is_met, remedy in CONDITIONS:
-            by_hand = asked_for is None or option in asked_for
-            # False and 0 only switch off what is off anyway
-            if by_hand and chosen[option] and not is_met(values[other]):
-                raise SettingsError(
-                    f"{flag(option, chosen[option])} has no effect with {flag(other, values[other])}; "
-                    f"add {flag(other, remedy)} or leave it out"
-                )
-        if values["find_lr"] and values["resume"]:
-            raise SettingsError(
-                f"--find-lr cannot search for a training that goes on with its own rate, that of "
-                f"--resume {values['resume']}; leave one of them out"
-            )
-        if values["find_lr"] and (values["devices"] or 1) > 1:
-            raise SettingsError(
-                f"--find-lr searches on one device, and not with --devices {values['devices']}; search "
-                "with --devices 1, and give what is found with --lr"
-            )
+        values |= asdict(recipe) | chosen
+        for name in chosen if asked_for is None else chosen.keys() & asked_for:
+            if chosen[name]:  # False and 0 only switch off what is off anyway
+                check_effect(name, values)
+        check_search(values)
         return cls(**values)
 
 
-def takes_effect(option: str, values: Mapping[str, Any]) -> bool:
-    """Whether the other values let an option do something, as far as `CONDITIONS` knows."""
-    conditions = (condition for condition in CONDITIONS if condition.option == option)
-    return all(condition.is_met(values.get(condition.other)) for condition in conditions)
+def defaults(settings: type[Settings]) -> dict[str, Any]:
+    """What the options are without a recipe."""
+    known = {each.name: each.default for each in fields(settings) if each.default is not MISSING}
+    return {**known, "data_dir": os.environ.get(DATA_DIR_VARIABLE, "data")}
+
+
+def needs_of(name: str) -> tuple[Need, ...]:
+    """What an option needs to have an effect."""
+    (needs,) = (declared(setting).needs for setting in fields(Settings) if setting.name == name)
+    return tuple(needs)
+
+
+def takes_effect(name: str, values: Mapping[str, Any]) -> bool:
+    """Whether the other values let an option do something, as far as it is declared."""
+    return all(need.is_met(values.get(need.other)) for need in needs_of(name))
+
+
+def check_effect(name: str, values: Mapping[str, Any]) -> None:
+    """Refuse an option that another one keeps from having an effect.
+
+    Raises:
+        SettingsError: naming the two, and what to add.
+    """
+    for other, is_met, remedy in needs_of(name):
+        if not is_met(values[other]):
+            raise SettingsError(
+                f"{flag(name, values[name])} has no effect with {flag(other, values[other])}; "
+                f"add {flag(other, remedy)} or leave it out"
+            )
+
+
+def check_search(values: Mapping[str, Any]) -> None:
+    """Refuse to search for a learning rate where the run would not take it.
+
+    Raises:
+        SettingsError: naming what stands against it.
+    """
+    if values["find_lr"] and values["resume"]:
+        raise SettingsError(
+            f"--find-lr cannot search for a training that goes on with its own rate, that of "
+            f"--resume {values['resume']}; leave one of them out"
+        )
+    if values["find_lr"] and values["devices"] > 1:
+        raise SettingsError(
+            f"--find-lr searches on one device, and not with --devices {values['devices']}; search "
+            "with --devices 1, and give what is found with --lr"
+        )
 
 
 def plain(value: Any) -> Any:
@@ -194,11 +329,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         return int(value)
     return float(value) if isinstance(value, float) else value
-
-
-def flag(name: str, value: Any) -> str:
-    """An option as the command line gives it."""
-    words = name.replace("_", "-")
-    if isinstance(value, bool):
-        return f"--{words}" if value else f"--no-{words}"
-    return f"--{words} {value}"

@@ -10,7 +10,8 @@ import torch
 
 import views
 from ansnet.data import Shapes10DataModule
-from ansnet.training.run import Result, train
+from ansnet.training.report import Result
+from ansnet.training.run import train
 from ansnet.training.settings import Settings
 from ansnet.training.views import other_views
 from results import read

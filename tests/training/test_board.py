@@ -15,7 +15,8 @@ from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_g
 
 from ansnet.data import Shapes10DataModule
 from ansnet.training.board import FIGURES
-from ansnet.training.run import Result, train
+from ansnet.training.report import Result
+from ansnet.training.run import train
 from ansnet.training.settings import Settings
 
 

@@ -21,7 +21,8 @@ from ansnet.models import create_model
 from ansnet.modules import Conv2d, SoftmaxCrossEntropy
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.description import NotDescribedError
-from ansnet.training.run import Result, train
+from ansnet.training.report import Result
+from ansnet.training.run import train
 from ansnet.training.settings import Settings
 
 SMALL = "CNR(8), M(4), CR(16), M(4), LR(16), L(10)"

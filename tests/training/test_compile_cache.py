@@ -13,7 +13,7 @@ from torch._dynamo.utils import counters
 from torch._inductor.utils import fresh_cache
 
 from ansnet.functional.kernel import finds_compiler
-from ansnet.training.run import as_settled
+from ansnet.training.machine import as_settled
 from ansnet.training.settings import Settings
 
 SOURCE = """

@@ -21,7 +21,8 @@ from ansnet.training import find_lr, run
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.find_lr import Search
 from ansnet.training.repeat import repeat
-from ansnet.training.run import Result, find_learning_rate, train
+from ansnet.training.report import Result
+from ansnet.training.run import find_learning_rate, train
 from ansnet.training.settings import Settings, SettingsError
 
 SMALL = "CNR(8), M(4), CNR(16), M(4), L(10)"

@@ -7,8 +7,8 @@ import torch
 
 from ansnet.commands.train import make_parser
 from ansnet.modules import Conv2d
+from ansnet.training.build import make_classifier
 from ansnet.training.initialization import set_identity
-from ansnet.training.run import make_classifier
 from ansnet.training.settings import Settings
 
 

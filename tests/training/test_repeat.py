@@ -13,7 +13,8 @@ from ansnet.data import Shapes10DataModule
 from ansnet.training import repeat as repeat_module
 from ansnet.training.history import Epoch
 from ansnet.training.repeat import Figures, Repetition, repeat
-from ansnet.training.run import Result, train
+from ansnet.training.report import Result
+from ansnet.training.run import train
 from ansnet.training.settings import Settings, SettingsError
 
 

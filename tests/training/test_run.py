@@ -19,16 +19,14 @@ from torch import nn
 from ansnet.compatibility import lightning
 from ansnet.data import Shapes10DataModule
 from ansnet.models import create_model
-from ansnet.training import run
+from ansnet.training import machine, run
+from ansnet.training.build import make_classifier
 from ansnet.training.callbacks import StepLog
 from ansnet.training.classifier import ImageClassifier, SubsetMeans
+from ansnet.training.machine import complete_by_device
 from ansnet.training.metrics import accuracy
-from ansnet.training.run import (
-    Result,
-    complete_by_device,
-    make_classifier,
-    train,
-)
+from ansnet.training.report import Result
+from ansnet.training.run import train
 from ansnet.training.schedule import learning_rate_factor
 from ansnet.training.settings import Settings, SettingsError
 from ansnet.training.views import other_views
@@ -379,13 +377,13 @@ def test_the_device_decides_what_is_left_open(monkeypatch: pytest.MonkeyPatch) -
         )
         return chosen.precision, chosen.compile
 
-    monkeypatch.setattr(run, "finds_compiler", lambda: True)
+    monkeypatch.setattr(machine, "finds_compiler", lambda: True)
     for device, cifar10, shapes10 in (
         ("cpu", ("32-true", "operations"), ("32-true", "none")),
         ("mps", ("32-true", "none"), ("32-true", "none")),
         ("cuda", ("bf16-mixed", "network"), ("bf16-mixed", "network")),
     ):
-        monkeypatch.setattr(run, "device_type", lambda _, device=device: device)
+        monkeypatch.setattr(machine, "device_type", lambda _, device=device: device)
         assert completed("cifar10") == cifar10
         assert completed("shapes10") == shapes10
     given = {"model": "vgg7", "dataset": "cifar10", "precision": "64-true", "compile": "operations"}

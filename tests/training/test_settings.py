@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ansnet.commands.train import make_parser
+from ansnet.training.options import flag
 from ansnet.training.settings import (
     NEWCOMER,
     NOTATION,
@@ -18,7 +19,6 @@ from ansnet.training.settings import (
     VGG7BN,
     Settings,
     SettingsError,
-    flag,
     recommended_recipe,
     takes_effect,
 )

@@ -1,0 +1,112 @@
+"""What a run is carried out on: which device, in which precision, compiled or not."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch._functorch import config as functorch
+
+from ansnet.functional.kernel import finds_compiler
+from ansnet.training.settings import Settings, SettingsError
+
+
+def check_machine(settings: Settings) -> None:
+    """Refuse an accelerator that is not there.
+
+    Raises:
+        SettingsError: naming what is missing.
+    """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+        "auto": True,
+    }
+    there["gpu"] = there["cuda"] or there["mps"]
+    if not there[settings.accelerator]:
+        raise SettingsError(
+            f"--accelerator {settings.accelerator}: torch {torch.__version__} finds none on this "
+            "machine; use --accelerator cpu, or leave it out to take what the machine has"
+        )
+
+
+def complete_by_device(settings: Settings) -> Settings:
+    """Settings with the device's own in place of a precision or a compilation that is None.
+
+    Raises:
+        SettingsError: compilation is asked for, and there is no compiler.
+    """
+    device = device_type(settings)
+    precision, compilation = settings.precision, settings.compile
+    if precision is None:
+        precision = "bf16-mixed" if device == "cuda" else "32-true"
+    if compilation is None:
+        compilation = default_compilation(device, settings.dataset)
+    elif compilation != "none" and device == "cpu" and not finds_compiler():
+        raise SettingsError(
+            f"--compile {compilation}: there is no C++ compiler; install g++, name another one in "
+            "the variable CXX, or use --compile none"
+        )
+    return replace(settings, precision=precision, compile=compilation)
+
+
+def default_compilation(device: str, dataset: str) -> str:
+    if device == "cuda":
+        return "network"
+    # A run on shapes10 is over before generated code has paid for its generation.
+    return "operations" if device == "cpu" and dataset == "cifar10" and finds_compiler() else "none"
+
+
+def device_type(settings: Settings) -> str:
+    """``"cuda"``, ``"mps"`` or ``"cpu"``: what the accelerator stands for on this machine."""
+    if settings.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return "cuda"
+    if settings.accelerator in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
+        return "mps"
+    return "cpu"
+
+
+def device_options(settings: Settings) -> dict[str, Any]:
+    """What a trainer is told of where it trains."""
+    return {
+        "accelerator": settings.accelerator,
+        "devices": settings.devices,
+        # PyTorch has none for the CPU
+        "sync_batchnorm": settings.devices > 1 and device_type(settings) == "cuda",
+        "precision": settings.precision,
+        "deterministic": True,
+    }
+
+
+@contextmanager
+def as_settled(settings: Settings) -> Iterator[None]:
+    """Compiling what is to be compiled, and silent about what is expected.
+
+    What a compiled network has been made into is kept for the next process although there are Functions
+    in it, which is PyTorch's choice for other networks. It is found again by what their forward and
+    backward are traced to, so that a changed formula is compiled anew.
+    """
+    stance = torch.compiler.set_stance("force_eager") if settings.compile == "none" else nullcontext()
+    keep = functorch.patch(autograd_cache_allow_custom_autograd_functions=True)
+    with warnings.catch_warnings(), stance, keep:
+        silence_expected_messages()
+        yield
+
+
+def silence_expected_messages() -> None:
+    """Silence what the user can do nothing about, and what the introduction says better."""
+    # torch for CUDA, on a machine without a GPU, when it looks for the C++ compiler
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    # A resumed run is recorded in a folder of its own.
+    warnings.filterwarnings("ignore", "The dirpath has changed from.*")
+    # The epoch is every process's, speed and time are those of the first.
+    warnings.filterwarnings("ignore", "It is recommended to use `self.log.*sync_dist=True")
+    # Lightning 2.6 beside torch 2.15.
+    warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\).*", FutureWarning)

@@ -1,0 +1,93 @@
+"""What a run says: before it what is about to be trained, after it what it arrived at."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ansnet.compatibility import lightning, torchvision
+from ansnet.functional.kernel import finds_compiler
+from ansnet.training.callbacks import readable_duration
+from ansnet.training.classifier import ImageClassifier
+from ansnet.training.history import Epoch
+from ansnet.training.machine import device_type
+from ansnet.training.settings import Settings
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run arrived at, and where it left its files."""
+
+    history: list[Epoch]
+    best: Epoch
+    best_checkpoint: Path
+    log_dir: Path
+    seconds: float
+    lr: float
+
+    def __str__(self) -> str:
+        last = self.history[-1]
+        augmented = last.val_accuracy_tta
+        return "\n".join(
+            [
+                f"last epoch   {last.epoch}: validation accuracy {last.val_accuracy:.2%}"
+                + ("" if augmented is None else f"; {augmented:.2%} with test-time augmentation"),
+                f"best epoch   {self.best.epoch} of {last.epoch}: validation accuracy "
+                f"{self.best.val_accuracy:.2%}, loss {self.best.val_loss:.4f}; training accuracy "
+                f"{self.best.train_accuracy:.2%}, loss {self.best.train_loss:.4f}",
+                f"checkpoint   {self.best_checkpoint}",
+                f"curves       {self.log_dir / 'curves.png'}",
+                f"time         {readable_duration(self.seconds)} for this run; training up to epoch "
+                f"{last.epoch} {readable_duration(last.training_seconds or 0)}",
+                f"browse       tensorboard --logdir {self.log_dir.parent.parent}",
+            ]
+        )
+
+
+def introduction(settings: Settings, record: dict[str, Any], trainer: lightning.Trainer) -> str:
+    """What is about to be trained, on what, with what."""
+    threads = record["threads"]
+    device = f"cpu, {threads} thread" + ("s" if threads > 1 else "")
+    if not isinstance(trainer.accelerator, lightning.accelerators.CPUAccelerator):
+        device = f"{settings.devices} {trainer.strategy.root_device.type}, {record['gpu']}"
+    epochs = f"{settings.max_epochs} epoch" + ("s" if settings.max_epochs > 1 else "")
+    augmentation = "augmentation" if settings.augment else "no augmentation"
+    layout = "channels last" if settings.channels_last else "channels first"
+    compiled = f"{'nothing' if settings.compile == 'none' else settings.compile} compiled"
+    if device_type(settings) == "cpu" and not finds_compiler():
+        compiled += " (there is no C++ compiler)"
+    return "\n".join(
+        [
+            f"{settings.model}: {record['parameters']:,} parameters, {settings.ops} operations, "
+            f"on {settings.dataset}",
+            f"{epochs}, {settings.optimizer}, lr {settings.lr:g}, batch {settings.batch_size}, "
+            f"{augmentation}, seed {settings.seed}",
+            f"{device}, {settings.precision}, {layout}, {compiled}",
+            f"recorded in {trainer.log_dir}",
+        ]
+    )
+
+
+def describe_run(settings: Settings, classifier: ImageClassifier) -> dict[str, Any]:
+    """The settings, and what else the figures depend on."""
+    cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    return {
+        **asdict(settings),
+        "notation": classifier.network.notation,
+        "parameters": sum(parameter.numel() for parameter in classifier.network.parameters()),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "gpu": cuda,
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "torchvision": str(torchvision.__version__),
+        "lightning": version("lightning"),
+    }
