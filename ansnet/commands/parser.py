@@ -17,6 +17,8 @@ EXPECTED = {
     "PositiveFloat": "a number above 0",
     "NonNegativeFloat": "a number, 0 or above",
     "ClosedUnitInterval": "a number from 0 to 1",
+    "OpenUnitInterval": "a number between 0 and 1",
+    "Duration": "days:hours:minutes:seconds, as 00:01:30:00",
 }
 
 
@@ -82,7 +84,7 @@ class OneLineParser(ArgumentParser):
 
 def describe_wrong_value(reason: str) -> str:
     """What jsonargparse says of a number, in words: what was given, and what is expected."""
-    number = re.match(r"Not of type (\w+): (?:.*: )?'?(.*?)'?(?: does not conform .*)?$", reason)
+    number = re.match(r"Not of type (\w+): (?:.*: )?'?(.*?)'?(?: does not .*)?$", reason)
     if number and number[1] in EXPECTED:
         return f"got {number[2]}, expected {EXPECTED[number[1]]}"
     return reason

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import MISSING, asdict, fields
+from dataclasses import asdict, fields
 from typing import Any
 
 from jsonargparse.typing import PositiveInt
@@ -18,7 +18,7 @@ from ansnet.training.options import declared
 from ansnet.training.settings import Recipe, Settings, SettingsError
 
 PROG = "python -m ansnet train"
-GROUPS = ("network", "data", "training", "machine")
+GROUPS = ("network", "data", "training", "machine", "record", "debugging")
 
 
 def make_parser(prog: str = PROG) -> OneLineParser:
@@ -55,8 +55,9 @@ def make_parser(prog: str = PROG) -> OneLineParser:
 def add_option(group: Any, setting: Any) -> None:
     """Add the option that a setting is declared as."""
     option, name = declared(setting), setting.name.replace("_", "-")
-    # None where a recipe or the device stands in for what is left open
-    default = None if setting in fields(Recipe) or setting.default is MISSING else setting.default
+    # None where something else stands in for what is left open, or would keep it from having an effect
+    left_open = setting in fields(Recipe) or option.needs
+    default = None if left_open else setting.default
     if setting.type == "bool":
         add_switch(group, name, option.explanation, default)
         return

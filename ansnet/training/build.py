@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
+from datetime import timedelta
+from importlib.util import find_spec
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,7 +23,7 @@ from ansnet.training.callbacks import EarlierRecord, SmoothedProgress, StepLog
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.initialization import set_identity
 from ansnet.training.machine import device_options, device_type
-from ansnet.training.settings import Settings
+from ansnet.training.settings import Settings, SettingsError
 
 DATA_MODULES: dict[str, type[ImageDataModule]] = {
     "cifar10": CIFAR10DataModule,
@@ -83,10 +87,67 @@ def make_trainer(settings: Settings) -> lightning.Trainer:
     return lightning.Trainer(
         **device_options(settings),
         max_epochs=settings.max_epochs,
+        max_time=None if settings.max_time is None else duration(settings.max_time),
+        gradient_clip_val=settings.gradient_clip_val,
+        gradient_clip_algorithm=settings.gradient_clip_algorithm,
+        accumulate_grad_batches=settings.accumulate_grad_batches,
+        limit_train_batches=settings.overfit_batches or settings.limit_batches,
+        limit_val_batches=settings.overfit_batches or settings.limit_batches,
         inference_mode=False,  # tensors made in it before training could not be updated while training
-        logger=[board, table],
-        callbacks=[best, last, *recording, SmoothedProgress()],
+        logger=[board, table, *other_loggers(settings, name)],
+        callbacks=[*changing(settings), best, last, *recording, SmoothedProgress()],
         num_sanity_val_steps=0,  # the validation before training has run every step already
         log_every_n_steps=0,  # but by StepLog
         enable_model_summary=False,
     )
+
+
+def duration(text: str) -> timedelta:
+    """Days, hours, minutes and seconds, with colons between them.
+
+    Example:
+        >>> str(duration("0:1:30:0"))
+        '1:30:00'
+    """
+    days, hours, minutes, seconds = map(int, text.split(":"))
+    return timedelta(days, seconds, minutes=minutes, hours=hours)
+
+
+def changing(settings: Settings) -> list[lightning.Callback]:
+    """The callbacks that change the training: Lightning's own."""
+    callbacks: list[lightning.Callback] = []
+    if settings.ema is not None:
+        callbacks.append(lightning.callbacks.EMAWeightAveraging(decay=settings.ema))
+    if settings.early_stopping is not None:
+        callbacks.append(
+            lightning.callbacks.EarlyStopping(
+                "val/accuracy", patience=settings.early_stopping, mode="max"
+            )
+        )
+    return callbacks
+
+
+def other_loggers(settings: Settings, name: str) -> list[Any]:
+    """Lightning's loggers for what only some have installed.
+
+    Raises:
+        SettingsError: it is not installed.
+    """
+    loggers: list[Any] = []
+    for wanted, package in ((settings.wandb, "wandb"), (settings.mlflow, "mlflow")):
+        if wanted and find_spec(package) is None:
+            raise SettingsError(
+                f"--{package} needs the package {package}; install it with pip install {package}"
+            )
+    if settings.wandb or settings.mlflow:
+        Path(settings.log_dir).mkdir(parents=True, exist_ok=True)
+    if settings.wandb:
+        loggers.append(
+            lightning.loggers.WandbLogger(project="ansnet", group=name, save_dir=settings.log_dir)
+        )
+    if settings.mlflow:
+        # a database, since mlflow 3 refuses Lightning's default, which is a folder of files
+        database = f"sqlite:///{Path(settings.log_dir, 'mlflow.db')}"
+        place = os.environ.get("MLFLOW_TRACKING_URI", database)
+        loggers.append(lightning.loggers.MLFlowLogger("ansnet", tracking_uri=place))
+    return loggers

@@ -50,6 +50,8 @@ class StepLog(lightning.Callback):
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
         self.steps: list[tuple[int, float]] = []
         self.figures: list[Tensor] = []
+        self.parts: list[tuple[Tensor, int]] = []
+        self.last_step = trainer.global_step - 1
         self.images = self.epoch_images = 0
         self.interval_start = self.epoch_start = perf_counter()
 
@@ -61,10 +63,15 @@ class StepLog(lightning.Callback):
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Batch, index: int
     ) -> None:
-        self.steps.append((trainer.global_step - 1, self.learning_rate))
-        self.figures.append(outputs["figures"])
         self.images += len(batch[1]) * trainer.world_size
-        if trainer.is_last_batch or perf_counter() - self.interval_start > self.interval:
+        step = trainer.global_step - 1
+        self.parts.append((outputs["figures"], len(batch[1])))
+        if step > self.last_step:  # with gradients accumulated, not after every batch
+            self.steps.append((step, self.learning_rate))
+            self.figures.append(weighted_mean(self.parts))
+            self.parts, self.last_step = [], step
+        is_over = trainer.is_last_batch or perf_counter() - self.interval_start > self.interval
+        if is_over and self.steps:
             self.write(trainer)
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
@@ -88,6 +95,14 @@ class StepLog(lightning.Callback):
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         module.log("images_per_second", self.epoch_images / (self.interval_start - self.epoch_start))
         module.log("training_seconds", self.training_seconds)
+
+
+def weighted_mean(parts: list[tuple[Tensor, int]]) -> Tensor:
+    """The mean of figures that are means over so many images each."""
+    if len(parts) == 1:
+        return parts[0][0]
+    images = sum(number for _, number in parts)
+    return torch.stack([figures * (number / images) for figures, number in parts]).sum(0)
 
 
 class EarlierRecord(lightning.Callback):

@@ -183,8 +183,13 @@ class ImageClassifier(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
         _, loss, figures = self.measure(batch)
-        self.count("train", figures, len(batch[1]), log=self.trainer.is_last_batch)
+        self.train_means.update(figures, len(batch[1]))
         return {"loss": loss, "figures": figures}
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Log the epoch's figures once: after its last batch, or the one at which it is broken off."""
+        if self.trainer.is_last_batch or self.trainer.should_stop:
+            self.log_means("train", len(batch[1]))
 
     def validation_step(self, batch: Batch, batch_index: int, dataloader_idx: int = 0) -> None:
         scores, _, figures = self.measure(batch)
@@ -222,7 +227,8 @@ class ImageClassifier(lightning.LightningModule):
     @property
     def is_last_epoch(self) -> bool:
         trainer = self.trainer
-        return trainer.state.fn == "fit" and self.current_epoch + 1 == trainer.max_epochs
+        last = self.current_epoch + 1 == trainer.max_epochs or trainer.should_stop  # by --max-time
+        return trainer.state.fn == "fit" and last
 
     def measure(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """The scores of a batch; its loss; and loss and accuracy, to be reported, in one tensor."""
@@ -238,18 +244,23 @@ class ImageClassifier(lightning.LightningModule):
     def on_train_epoch_end(self) -> None:
         self.log("epoch", float(self.current_epoch + 1))
 
-    def count(self, subset: str, figures: Tensor, images: int, log: bool = True) -> None:
+    def count(self, subset: str, figures: Tensor, images: int) -> None:
         """Count a batch's figures towards the epoch's, and have those logged at its end."""
-        means = {"train": self.train_means, "val": self.val_means, "test": self.test_means}[subset]
-        means.update(figures, images)
-        if log:
-            self.log_dict(
-                {f"{subset}/loss": means.loss, f"{subset}/accuracy": means.accuracy},
-                on_step=False,
-                on_epoch=True,
-                batch_size=images,
-                add_dataloader_idx=False,
-            )
+        self.means(subset).update(figures, images)
+        self.log_means(subset, images)
+
+    def means(self, subset: str) -> SubsetMeans:
+        return {"train": self.train_means, "val": self.val_means, "test": self.test_means}[subset]
+
+    def log_means(self, subset: str, images: int) -> None:
+        means = self.means(subset)
+        self.log_dict(
+            {f"{subset}/loss": means.loss, f"{subset}/accuracy": means.accuracy},
+            on_step=False,
+            on_epoch=True,
+            batch_size=images,
+            add_dataloader_idx=False,
+        )
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         callbacks: Any = getattr(self.trainer, "callbacks", [])
@@ -279,7 +290,9 @@ class ImageClassifier(lightning.LightningModule):
                 "weight_decay": self.weight_decay if self.decay_biases else 0.0,
             },
         ]
-        fused = self.device.type in ("cpu", "cuda")  # the whole step as one kernel
+        clips = self._trainer is not None and self._trainer.gradient_clip_val is not None
+        # the whole step as one kernel, which would also undo the scaling of 16 bits: too late to clip
+        fused = self.device.type in ("cpu", "cuda") and not clips
         if self.optimizer == "adam":
             return torch.optim.Adam(groups, self.lr, fused=fused)
         if self.optimizer == "adamw":

@@ -40,12 +40,15 @@ def complete_by_device(settings: Settings) -> Settings:
     """Settings with the device's own in place of a precision or a compilation that is None.
 
     Raises:
-        SettingsError: compilation is asked for, and there is no compiler.
+        SettingsError: compilation is asked for, and there is no compiler; or a precision is that the
+            device has not.
     """
     device = device_type(settings)
     precision, compilation = settings.precision, settings.compile
     if precision is None:
         precision = "bf16-mixed" if device == "cuda" else "32-true"
+    elif precision == "16-mixed" and device == "cpu":
+        raise SettingsError("--precision 16-mixed: a CPU has none; use --precision bf16-mixed")
     if compilation is None:
         compilation = default_compilation(device, settings.dataset)
     elif compilation != "none" and device == "cpu" and not finds_compiler():

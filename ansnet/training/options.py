@@ -55,8 +55,10 @@ def declared(setting: Field[Any]) -> Option:
 
 
 def flag(name: str, value: Any) -> str:
-    """An option as the command line gives it."""
+    """An option as the command line gives it; None stands for any value."""
     words = name.replace("_", "-")
+    if value is None:
+        return f"--{words}"
     if isinstance(value, bool):
         return f"--{words}" if value else f"--no-{words}"
     return f"--{words} {value}"

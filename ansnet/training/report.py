@@ -7,6 +7,7 @@ import platform
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import torch
@@ -22,7 +23,17 @@ from ansnet.training.settings import Settings
 
 @dataclass(frozen=True)
 class Result:
-    """What a run arrived at, and where it left its files."""
+    """What a run arrived at, and where it left its files.
+
+    Attributes:
+        history: the epochs, from the untrained network on.
+        best: that of the highest validation accuracy.
+        best_checkpoint: of that epoch.
+        log_dir: the run's folder.
+        seconds: that all of it took.
+        lr: the learning rate, at its highest.
+        max_epochs: that were asked for.
+    """
 
     history: list[Epoch]
     best: Epoch
@@ -30,22 +41,27 @@ class Result:
     log_dir: Path
     seconds: float
     lr: float
+    max_epochs: int
 
     def __str__(self) -> str:
-        last = self.history[-1]
-        augmented = last.val_accuracy_tta
+        last, run = self.history[-1], self.log_dir
+        augmented, early = last.val_accuracy_tta, last.epoch < self.max_epochs
         return "\n".join(
             [
-                f"last epoch   {last.epoch}: validation accuracy {last.val_accuracy:.2%}"
+                f"last epoch   {last.epoch}{f' of {self.max_epochs}, ended early' if early else ''}: "
+                f"validation accuracy {last.val_accuracy:.2%}"
                 + ("" if augmented is None else f"; {augmented:.2%} with test-time augmentation"),
                 f"best epoch   {self.best.epoch} of {last.epoch}: validation accuracy "
                 f"{self.best.val_accuracy:.2%}, loss {self.best.val_loss:.4f}; training accuracy "
                 f"{self.best.train_accuracy:.2%}, loss {self.best.train_loss:.4f}",
                 f"checkpoint   {self.best_checkpoint}",
-                f"curves       {self.log_dir / 'curves.png'}",
+                f"curves       {run / 'curves.png'}",
                 f"time         {readable_duration(self.seconds)} for this run; training up to epoch "
                 f"{last.epoch} {readable_duration(last.training_seconds or 0)}",
-                f"browse       tensorboard --logdir {self.log_dir.parent.parent}",
+                f"browse       tensorboard --logdir {run.parent.parent}",
+                f"look closer  python -m ansnet evaluate {quote(str(run))}",
+                f"classify     python -m ansnet predict IMAGE --run {quote(str(run))}",
+                f"take along   python -m ansnet export {quote(str(run))} --format onnx",
             ]
         )
 

@@ -32,7 +32,7 @@ def train(settings: Settings) -> Result:
         The epochs' figures and the best of them by validation accuracy.
 
     Raises:
-        SettingsError: the machine has not what the settings ask for.
+        SettingsError: the machine has not what the settings ask for, or no time was left for a step.
         DataError: the data is missing or damaged.
         UnknownModelError, NotationError: see `create_model`.
     """
@@ -62,20 +62,30 @@ def train(settings: Settings) -> Result:
                 picture = Path(str(trainer.log_dir), "find_lr.png")
                 draw_search(search, picture)
                 print(f"{search}: {picture}")
+        loader, validation = data.train_dataloader(), data.val_dataloader()
+        if settings.overfit_batches is not None:
+            loader = validation = data.untouched_train_dataloader()
         if settings.resume is None:
-            loaders = [data.val_dataloader(), data.untouched_train_dataloader()]
-            trainer.validate(classifier, loaders, verbose=False)
-        trainer.fit(
-            classifier, data.train_dataloader(), data.val_dataloader(), ckpt_path=settings.resume
-        )
+            untouched = data.untouched_train_dataloader()
+            trainer.validate(classifier, [validation, untouched], verbose=False)
+        trainer.fit(classifier, loader, validation, ckpt_path=settings.resume)
+    for logger in trainer.loggers:
+        if isinstance(logger, lightning.loggers.WandbLogger):
+            logger.experiment.finish()  # or a repetition would be recorded as the same run
     log_dir = Path(str(trainer.log_dir))
     trainer.strategy.barrier()  # before the other processes read what the first has written
     history = read_history(log_dir / "metrics.csv")
+    if len(history) < 2 and settings.max_time is not None:
+        raise SettingsError(
+            f"--max-time {settings.max_time} was over before the first step; give it more"
+        )
     if trainer.is_global_zero:
         draw_curves(history, f"{settings.model} on {settings.dataset}", log_dir / "curves.png")
     checkpoint = Path(trainer.checkpoint_callback.best_model_path)  # type: ignore[union-attr]
     seconds = monotonic() - start
-    return Result(history, best_epoch(history), checkpoint, log_dir, seconds, settings.lr)
+    return Result(
+        history, best_epoch(history), checkpoint, log_dir, seconds, settings.lr, settings.max_epochs
+    )
 
 
 def find_learning_rate(settings: Settings) -> Search:

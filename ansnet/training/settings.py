@@ -11,8 +11,10 @@ from jsonargparse.typing import (
     ClosedUnitInterval,
     NonNegativeFloat,
     NonNegativeInt,
+    OpenUnitInterval,
     PositiveFloat,
     PositiveInt,
+    restricted_string_type,
 )
 
 from ansnet.training.options import Need, declared, flag, option
@@ -26,7 +28,10 @@ OPERATIONS = ("ansnet", "torch")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 COMPILATIONS = ("none", "operations", "network")
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true")
+CLIPPINGS = ("norm", "value")
 DATA_DIR_VARIABLE = "ANSNET_DATA_DIR"
+
+Duration = restricted_string_type("Duration", r"^\d+:[0-2]?\d:[0-5]?\d:[0-5]?\d$")
 
 AUGMENTED = Need("augment", bool, True)
 
@@ -221,6 +226,36 @@ class Settings(Recipe):
     )
     seed: int = option("training", "same seed, same run", 0, kind=NonNegativeInt)
     resume: str | None = option("training", "go on from a checkpoint", None, metavar="CHECKPOINT")
+    early_stopping: int | None = option(
+        "training",
+        "end when the validation accuracy has not risen for so many epochs",
+        None,
+        kind=PositiveInt,
+        metavar="EPOCHS",
+    )
+    max_time: str | None = option(
+        "training", "end after so long, validated and saved", None, kind=Duration, metavar="DD:HH:MM:SS"
+    )
+    ema: float | None = option(
+        "training",
+        "validate and keep the weights' exponential moving average, of such a decay, as 0.99",
+        None,
+        kind=OpenUnitInterval,
+        metavar="DECAY",
+    )
+    gradient_clip_val: float | None = option(
+        "training", "no gradient larger than this", None, kind=PositiveFloat, metavar="SIZE"
+    )
+    gradient_clip_algorithm: str = option(
+        "training",
+        "what is not to be larger: the norm of all gradients, or each value",
+        "norm",
+        choices=CLIPPINGS,
+        needs=[Need("gradient_clip_val", bool, 1.0)],
+    )
+    accumulate_grad_batches: int = option(
+        "training", "add the gradients of so many batches for a step", 1, kind=PositiveInt, metavar="N"
+    )
     accelerator: str = option(
         "machine",
         "what to train on; auto takes what the machine has",
@@ -246,7 +281,25 @@ class Settings(Recipe):
         None,
         choices=COMPILATIONS,
     )
-    log_dir: str = option("machine", "where the run is recorded", "lightning_logs", metavar="DIR")
+    log_dir: str = option("record", "where the run is recorded", "lightning_logs", metavar="DIR")
+    wandb: bool = option("record", "record it with Weights & Biases as well", False)
+    mlflow: bool = option("record", "record it with MLflow as well", False)
+    limit_batches: int | None = option(
+        "debugging",
+        "train and validate by so many batches an epoch",
+        None,
+        kind=PositiveInt,
+        metavar="N",
+    )
+    overfit_batches: int | None = option(
+        "debugging",
+        "train by the same few batches again and again, and validate by them: the loss should fall to "
+        "almost 0",
+        None,
+        kind=PositiveInt,
+        needs=[Need("limit_batches", lambda limit: limit is None, None)],
+        metavar="N",
+    )
 
     @classmethod
     def complete(cls, given: Mapping[str, Any], asked_for: Collection[str] | None = None) -> Settings:
@@ -300,10 +353,14 @@ def check_effect(name: str, values: Mapping[str, Any]) -> None:
     """
     for other, is_met, remedy in needs_of(name):
         if not is_met(values[other]):
-            raise SettingsError(
-                f"{flag(name, values[name])} has no effect with {flag(other, values[other])}; "
-                f"add {flag(other, remedy)} or leave it out"
+            found = flag(other, values[other])
+            beside = f"with {found}" if values[other] is not None else f"without {found}"
+            advice = (
+                "leave one of them out"
+                if remedy is None
+                else f"add {flag(other, remedy)} or leave it out"
             )
+            raise SettingsError(f"{flag(name, values[name])} has no effect {beside}; {advice}")
 
 
 def check_search(values: Mapping[str, Any]) -> None:
@@ -325,7 +382,9 @@ def check_search(values: Mapping[str, Any]) -> None:
 
 
 def plain(value: Any) -> Any:
-    """A number of a type of the command line's own as PyTorch's and YAML's readers know it."""
+    """A value of a type of the command line's own as PyTorch's and YAML's readers know it."""
     if isinstance(value, int) and not isinstance(value, bool):
         return int(value)
+    if isinstance(value, str):
+        return str(value)
     return float(value) if isinstance(value, float) else value

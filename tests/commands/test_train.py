@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from ansnet.commands.train import main, make_parser
+from ansnet.training.machine import complete_by_device
 from ansnet.training.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -203,3 +204,17 @@ def test_help_is_read_without_loading_torch(tmp_path: Path) -> None:
     for text in ("--max-epochs", "by default bf16-mixed on CUDA", "by default network on CUDA"):
         assert text in " ".join(result.stdout.split())
     assert result.stdout.endswith("False\n")
+
+
+def test_what_is_printed_as_a_configuration_gives_the_same_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--model=resnet9", "--lr=0.05", "--no-augment", "--accelerator=cpu"]
+    main([*words, "--print-config"])
+    file = tmp_path / "printed.yaml"
+    file.write_text(capsys.readouterr().out)
+    printed = Settings.complete(vars(make_parser().parse_args(["--config", str(file)])), asked_for=())
+    given = complete_by_device(Settings.complete(vars(make_parser().parse_args(words))))
+    assert printed == given
+    assert (printed.lr, printed.precision, printed.cutout) == (0.05, "32-true", 0)
+    assert not list(tmp_path.glob("lightning_logs"))

@@ -132,14 +132,20 @@ def test_an_unknown_optimizer_or_schedule_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("function", "epoch", "is_last"),
-    [("fit", 4, True), ("fit", 3, False), ("fit", 5, False), ("validate", 4, False)],
+    ("function", "epoch", "stops", "is_last"),
+    [
+        ("fit", 4, False, True),
+        ("fit", 3, False, False),
+        ("fit", 3, True, True),
+        ("fit", 5, False, False),
+        ("validate", 4, False, False),
+    ],
 )
 def test_the_last_epoch_is_known(
-    monkeypatch: pytest.MonkeyPatch, function: str, epoch: int, is_last: bool
+    monkeypatch: pytest.MonkeyPatch, function: str, epoch: int, stops: bool, is_last: bool
 ) -> None:
     trainer: Any = SimpleNamespace(
-        state=SimpleNamespace(fn=function), current_epoch=epoch, max_epochs=5
+        state=SimpleNamespace(fn=function), current_epoch=epoch, max_epochs=5, should_stop=stops
     )
     monkeypatch.setattr(ImageClassifier, "trainer", trainer)
     monkeypatch.setattr(ImageClassifier, "current_epoch", epoch)
@@ -170,24 +176,25 @@ def test_an_epoch_is_numbered_by_how_many_are_completed(
     assert figures == {"epoch": logged}
 
 
-@pytest.mark.parametrize("is_last", [False, True])
+@pytest.mark.parametrize(("is_last", "stops"), [(False, False), (True, False), (False, True)])
 def test_the_training_figures_are_logged_with_the_last_batch(
-    monkeypatch: pytest.MonkeyPatch, is_last: bool
+    monkeypatch: pytest.MonkeyPatch, is_last: bool, stops: bool
 ) -> None:
-    pretend(monkeypatch, is_last_batch=is_last)
+    pretend(monkeypatch, is_last_batch=is_last, should_stop=stops)
     classifier, logged = ImageClassifier(Scripted([margins(1.0, 2.0, 3.0)])), []
     monkeypatch.setattr(
         classifier, "log_dict", lambda *given, **options: logged.append((given, options))
     )
     batch = torch.zeros(3, 3, 4, 4), torch.tensor([0, 0, 1])
     outputs = classifier.training_step(batch, 0)
+    classifier.on_train_batch_end(outputs, batch, 0)
     assert outputs["figures"].tolist() == pytest.approx([outputs["loss"].item(), 2 / 3])
     means = {
         "train/loss": classifier.train_means.loss,
         "train/accuracy": classifier.train_means.accuracy,
     }
     options = {"on_step": False, "on_epoch": True, "batch_size": 3, "add_dataloader_idx": False}
-    assert logged == ([((means,), options)] if is_last else [])
+    assert logged == ([((means,), options)] if is_last or stops else [])
     assert [float(mean.weight) for mean in means.values()] == [3.0, 3.0]
 
 

@@ -100,7 +100,7 @@ def test_a_run_that_is_broken_off_loses_none_before_it(
             raise KeyboardInterrupt
         history = [Epoch(1, 0.5, 0.8, 0.6, 0.5 + settings.seed / 100, training_seconds=3.0)]
         folder = tmp_path / f"version_{settings.seed}"
-        return Result(history, history[0], folder / "best.ckpt", folder, 4.0, settings.lr)
+        return Result(history, history[0], folder / "best.ckpt", folder, 4.0, settings.lr, 1)
 
     monkeypatch.setattr(repeat_module, "train", break_off_at_seed_7)
     with pytest.raises(KeyboardInterrupt):
