@@ -19,10 +19,11 @@ from ansnet.data.augmentation import Augmentation
 from ansnet.models import create_model, torch_twin
 from ansnet.modules import SoftmaxCrossEntropy
 from ansnet.training.board import Listed
-from ansnet.training.callbacks import EarlierRecord, SmoothedProgress, StepLog
+from ansnet.training.callbacks import EarlierRecord, StepLog
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.initialization import set_identity
 from ansnet.training.machine import device_options, device_type
+from ansnet.training.progress import SmoothedProgress
 from ansnet.training.settings import Settings, SettingsError
 
 DATA_MODULES: dict[str, type[ImageDataModule]] = {

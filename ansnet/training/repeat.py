@@ -9,7 +9,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from ansnet.compatibility import lightning
-from ansnet.training.callbacks import readable_duration
+from ansnet.training.progress import readable_duration
 from ansnet.training.report import Result
 from ansnet.training.run import train
 from ansnet.training.settings import Settings, SettingsError

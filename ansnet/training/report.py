@@ -14,10 +14,10 @@ import torch
 
 from ansnet.compatibility import lightning, torchvision
 from ansnet.functional.kernel import finds_compiler
-from ansnet.training.callbacks import readable_duration
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.history import Epoch
 from ansnet.training.machine import device_type
+from ansnet.training.progress import readable_duration
 from ansnet.training.settings import Settings
 
 
