@@ -13,6 +13,8 @@ from ansnet.compatibility import lightning
 from ansnet.training.callbacks import FIGURES, LightningModule, Trainer
 from ansnet.training.classifier import Batch
 
+VALIDATED = ("validation images", "training images")  # the second only before training
+
 
 class SmoothedProgress(lightning.callbacks.TQDMProgressBar):
     """Progress of the epoch with the time that it has left, and a line an epoch that stays.
@@ -33,6 +35,12 @@ class SmoothedProgress(lightning.callbacks.TQDMProgressBar):
         self.smoothed: Tensor | None = None
         self.shown = self.training_start = self.epoch_start = 0.0
         self.first_epoch = self.images = 0
+
+    def on_validation_batch_start(
+        self, trainer: Trainer, module: LightningModule, batch: Batch, index: int, loader: int = 0
+    ) -> None:
+        super().on_validation_batch_start(trainer, module, batch, index, loader)
+        self.val_progress_bar.set_description(VALIDATED[loader], refresh=False)
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         super().on_validation_end(trainer, module)

@@ -149,3 +149,14 @@ def test_what_the_untrained_network_measures_is_a_line_too(
 )
 def test_a_duration_is_read_as_a_clock(seconds: float, text: str) -> None:
     assert readable_duration(seconds) == text
+
+
+def test_while_it_validates_the_bar_says_by_which_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    progress, titles = beside_the_trainer(), list[str]()
+    progress._trainer = trainer = pretended(sanity_checking=False, num_val_batches=[3, 5])
+    monkeypatch.setattr(
+        progress.val_progress_bar, "set_description", lambda title, **_: titles.append(title)
+    )
+    for loader in (0, 1):
+        progress.on_validation_batch_start(trainer, None, batch(4), 1, loader)
+    assert titles[1::2] == ["validation images", "training images"]  # each after Lightning's own
