@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,24 +16,31 @@ BORDER = 4  # pixels
 
 
 class Normalisation:
-    """Bytes as numbers in 0..1, less `MEAN`, divided by `STD`.
+    """Bytes as numbers in 0..1, less a mean, divided by a deviation; the same for both subsets.
 
-    The two are the mean and the deviation of the red, green and blue of ImageNet's pixels (notebook,
-    "Načtení dat a příprava dat"), the same for every data set and for both subsets.
+    `MEAN` and `STD` are those of the red, green and blue of ImageNet's pixels (notebook, "Načtení dat a
+    příprava dat").
 
     Args:
         height, width: of the images.
         device: that they are on.
+        mean, std: of red, green and blue, in 0..1.
 
     Shapes: N × H × W × 3 bytes to N × H × W × 3.
     """
 
-    def __init__(self, height: int, width: int, device: torch.device) -> None:
-        mean, std = torch.tensor(MEAN), torch.tensor(STD)
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        device: torch.device,
+        mean: Sequence[float] = MEAN,
+        std: Sequence[float] = STD,
+    ) -> None:
         # (x/255 − mean)/std = scale · x + shift. Repeated for each pixel, so that one image is one
         # long row to multiply and add, not H · W rows of three.
-        self.scale = (1 / (255 * std)).repeat(height * width).to(device)
-        self.shift = (-mean / std).repeat(height * width).to(device)
+        self.scale = (1 / (255 * torch.tensor(std))).repeat(height * width).to(device)
+        self.shift = (-torch.tensor(mean) / torch.tensor(std)).repeat(height * width).to(device)
 
     def __call__(self, images: Tensor) -> Tensor:
         return images.flatten(1).mul(self.scale).add_(self.shift).view(images.shape)
@@ -45,7 +53,8 @@ class Augmentation:
     Args:
         flip: ``"random"`` flips each image in half of its epochs, by chance; ``"alternating"`` in every
             second one, the first of them by chance, so that any two epochs in a row show both (Jordan,
-            *94% on CIFAR-10 in 3.29 seconds on a single GPU*, 2024, section 3.6).
+            *94% on CIFAR-10 in 3.29 seconds on a single GPU*, 2024, section 3.6); ``"none"`` flips
+            none, for images whose mirror image is of another class, as digits.
         border: what a crop reaches into beyond the image: ``"black"``, or its mirror image,
             ``"reflect"`` (Page, *How to train your ResNet*, 2018).
         cutout: side of a square at a random place in the crop that is painted in the mean colour
@@ -93,26 +102,30 @@ def draw(shape: tuple[int, ...], augmentation: Augmentation, generator: torch.Ge
     )
 
 
-def augment(images: Tensor, augmentation: Augmentation, drawn: Draws) -> Tensor:
+def augment(
+    images: Tensor, augmentation: Augmentation, drawn: Draws, mean: Sequence[float] = MEAN
+) -> Tensor:
     """Flip images, crop each out of itself with a border of `BORDER` pixels, paint squares over.
 
     (Notebook, "Datová augmentace", and the sources that `Augmentation` names.)
 
     Args:
         images: N × H × W × 3 bytes.
-        augmentation: of the border and the square; whether to flip is drawn.
+        augmentation: of the border and the square; which to flip is drawn.
         drawn: see `Draws`.
+        mean: the colour of the square, in 0..1.
 
     Returns:
         The crops, as large as the images.
     """
     N, H, W, _ = images.shape
-    images = torch.where(drawn.flip[:, None, None, None], images.flip(2), images)
+    if augmentation.flip != "none":
+        images = torch.where(drawn.flip[:, None, None, None], images.flip(2), images)
     n = torch.arange(N, device=images.device)
     crops = windows(with_border(images, augmentation.border), H, W)[n, drawn.top, drawn.left]
     if augmentation.cutout > 0:
-        # the mean colour, which the normalisation makes 0
-        colour = torch.tensor(MEAN, device=images.device).mul(255).round().to(images.dtype)
+        # which the normalisation makes 0
+        colour = torch.tensor(mean, device=images.device).mul(255).round().to(images.dtype)
         rows = covered(drawn.hole_top, augmentation.cutout, H)[:, :, None, None]
         columns = covered(drawn.hole_left, augmentation.cutout, W)[:, None, :, None]
         crops = torch.where(rows & columns, colour, crops)

@@ -6,7 +6,7 @@ are needed beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import ceil
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ansnet.data.augmentation import Augmentation, Normalisation, augment, draw
+from ansnet.data.augmentation import MEAN, STD, Augmentation, Normalisation, augment, draw
 
 # what is drawn at random; changes by each process for itself, so that theirs is the last number
 ORDER, FIRST_FLIPS, CHANGES = range(3)
@@ -83,6 +83,7 @@ class Batches:
             leaves the images as they are.
         seed: of what is drawn.
         channels_last: lay the batches out in ``torch.channels_last`` memory.
+        mean, std: by which the images are normalised, see `Normalisation`.
 
     Yields:
         Images, N × 3 × H × W, and their classes, N.
@@ -96,6 +97,8 @@ class Batches:
         augmentation: Augmentation | None = None,
         seed: int = 0,
         channels_last: bool = False,
+        mean: Sequence[float] = MEAN,
+        std: Sequence[float] = STD,
     ) -> None:
         self.images = images
         # the names of DataLoader's attributes, at which Lightning finds what has a `set_epoch`
@@ -105,7 +108,8 @@ class Batches:
         self.seed = seed
         self.channels_last = channels_last
         _, H, W, _ = images.pixels.shape
-        self.normalisation = Normalisation(H, W, images.pixels.device)
+        self.mean = mean
+        self.normalisation = Normalisation(H, W, images.pixels.device, mean, std)
 
     def __len__(self) -> int:
         return ceil(len(self.sampler) / self.batch_size)
@@ -124,7 +128,7 @@ class Batches:
                 drawn = draw(images.shape, augmentation, draws)
                 if flipped is not None:
                     drawn = drawn._replace(flip=flipped[batch])
-                images = augment(images, augmentation, drawn)
+                images = augment(images, augmentation, drawn, self.mean)
             images = self.normalisation(images).permute(0, 3, 1, 2)
             yield images if self.channels_last else images.contiguous(), targets[batch]
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import torch
 
 from ansnet.compatibility import lightning
 from ansnet.data.augmentation import MEAN, STD, Augmentation
 from ansnet.data.batches import Batches, Images, Order
+from ansnet.data.statistics import mean_and_deviation
 
 
 class DataError(RuntimeError):
@@ -30,15 +31,21 @@ class ImageDataModule(lightning.LightningDataModule):
         augmentation: what is changed at random in the training images; None leaves them as they are.
         channels_last: give the batches in ``torch.channels_last`` memory.
         seed: of the order of the training images and of their augmentation.
+        normalisation: ``mean`` and ``std`` of red, green and blue, in 0..1, which are taken out; None
+            takes the notebook's (`MEAN`, `STD`), or those of the training images if the class
+            ``is_measured``.
 
     Attributes:
         classes: the names of the classes, in the order of their indices.
-        normalisation: the mean and the deviation of red, green and blue that are taken out, in 0..1.
-        subsets: the images ``"train"`` and ``"val"``, after ``setup``.
+        mirrors: whether the mirror image of an image is of the same class.
+        is_measured: whether mean and deviation are by default those of the training images.
+        notes: what the user should know of the data, a line each.
+        subsets: the images ``"train"`` and ``"val"``, as far as they have been read.
     """
 
     classes: tuple[str, ...]
-    normalisation: Mapping[str, tuple[float, ...]] = MappingProxyType({"mean": MEAN, "std": STD})
+    mirrors: bool = True
+    is_measured: bool = False
 
     def __init__(
         self,
@@ -46,12 +53,15 @@ class ImageDataModule(lightning.LightningDataModule):
         augmentation: Augmentation | None = None,
         channels_last: bool = False,
         seed: int = 0,
+        normalisation: Mapping[str, Sequence[float]] | None = None,
     ) -> None:
         super().__init__()
         self.batch_size = batch_size
         self.augmentation = augmentation
         self.channels_last = channels_last
         self.seed = seed
+        self.given_normalisation = normalisation
+        self.notes: list[str] = []
         self.subsets: dict[str, Images] = {}
 
     @abstractmethod
@@ -59,8 +69,30 @@ class ImageDataModule(lightning.LightningDataModule):
         """The training or the validation images."""
 
     def setup(self, stage: str) -> None:
-        if not self.subsets:
-            self.subsets = {"train": self.subset(train=True), "val": self.subset(train=False)}
+        for name in ("train", "val"):
+            self.images(name)
+
+    def images(self, name: str) -> Images:
+        """The images ``"train"`` or ``"val"``, read when they are asked for first."""
+        if name not in self.subsets:
+            self.subsets[name] = self.subset(train=name == "train")
+        return self.subsets[name]
+
+    @cached_property
+    def normalisation(self) -> Mapping[str, Sequence[float]]:
+        """What is taken out of the images; to measure it, the training images are read.
+
+        Raises:
+            DataError: there are none.
+        """
+        if self.given_normalisation is not None:
+            return self.given_normalisation
+        if not self.is_measured:
+            return {"mean": MEAN, "std": STD}
+        if "train" not in self.subsets:
+            self.prepare_data()
+        mean, std = mean_and_deviation(self.images("train").pixels)
+        return {"mean": mean, "std": std}
 
     def train_dataloader(self) -> Batches:
         return self.loader("train", self.seed, self.augmentation)
@@ -81,11 +113,19 @@ class ImageDataModule(lightning.LightningDataModule):
     def loader(
         self, name: str, order_seed: int | None = None, augmentation: Augmentation | None = None
     ) -> Batches:
-        self.setup("fit")
         device, rank, processes = torch.device("cpu"), 0, 1
         if self.trainer is not None:
             device = self.trainer.strategy.root_device
             rank, processes = self.trainer.global_rank, self.trainer.world_size
-        images = self.subsets[name] = self.subsets[name].to(device)
+        images = self.subsets[name] = self.images(name).to(device)
         order = Order(len(images.targets), order_seed, rank, processes)
-        return Batches(images, order, self.batch_size, augmentation, self.seed, self.channels_last)
+        return Batches(
+            images,
+            order,
+            self.batch_size,
+            augmentation,
+            self.seed,
+            self.channels_last,
+            self.normalisation["mean"],
+            self.normalisation["std"],
+        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,19 @@ DETAIL = 4
 
 
 class PictureError(ValueError):
-    """A file that is no picture, or a damaged one; the message is one line that names it."""
+    """A file that is no picture, or a damaged one; the message is one line that names it.
+
+    Attributes:
+        reason: the message without the file's name.
+    """
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.reason = reason
+
+
+class DepthError(ValueError):
+    """Pixels that are numbers of which nobody says what is white."""
 
 
 def open_picture(path: str | Path, size: int | None = None) -> Image.Image:
@@ -42,23 +53,24 @@ def open_picture(path: str | Path, size: int | None = None) -> Image.Image:
             if size is not None:
                 image.draft(None, (DETAIL * size, DETAIL * size))
             return as_rgb(ImageOps.exif_transpose(image))
-    except PictureError as error:
-        raise PictureError(f"{path}: {error}") from error
     # A damaged file makes the readers of Pillow raise nearly anything.
     except Exception as error:
-        raise PictureError(f"{path}: {reason(Path(path), error)}") from error
+        raise PictureError(path, reason(Path(path), error)) from error
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
     """A picture of any mode in RGB.
 
     Raises:
-        PictureError: its pixels are numbers that have no white.
+        DepthError: its pixels have 32 bits.
     """
-    if image.mode == "F" or (image.mode == "I" and image.getextrema()[1] > 65535):
-        raise PictureError("its pixels have 32 bits; save it with 8 or 16")
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image, dtype=np.int32) >> 8).clip(0, 255).astype(np.uint8))
+    if image.mode == "I" or image.mode.startswith("I;16"):  # Pillow has read 16 bits as either
+        upper = np.asarray(image, dtype=np.int32) >> 8
+        if upper.min() < 0 or upper.max() > 255:
+            raise DepthError("its pixels have 32 bits; save it with 8 or 16")
+        image = Image.fromarray(upper.astype(np.uint8))
+    if image.mode == "F":
+        raise DepthError("its pixels have 32 bits; save it with 8 or 16")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, BACKGROUND)
@@ -84,6 +96,8 @@ def as_bytes(image: Image.Image, size: int = SIZE) -> NDArray[np.uint8]:
 
 def reason(path: Path, error: Exception) -> str:
     """Why a file could not be read as a picture, and what to do, in a few words."""
+    if isinstance(error, DepthError):
+        return str(error)
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
     if isinstance(error, IsADirectoryError) or path.is_dir():
@@ -98,5 +112,5 @@ def reason(path: Path, error: Exception) -> str:
         return "this is no picture"
     if isinstance(error, Image.DecompressionBombError):
         return "it has too many pixels; save it smaller"
-    words: Any = str(error) or type(error).__name__
-    return f"the picture is damaged ({' '.join(words.split())})"
+    words = " ".join(str(error).split()) or type(error).__name__
+    return f"the picture is damaged ({words})"
