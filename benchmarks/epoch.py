@@ -24,9 +24,10 @@ from ansnet.models import list_models
 from ansnet.testing.conduct import collector_off
 from ansnet.training.build import make_classifier, make_data, make_trainer
 from ansnet.training.callbacks import StepLog
+from ansnet.training.datasets import DATASETS
 from ansnet.training.machine import complete_by_device, silence_expected_messages
 from ansnet.training.report import describe_run
-from ansnet.training.settings import DATASETS, Settings
+from ansnet.training.settings import Settings
 from measure import Call, Measurement, make_parser, prepare, time_call
 from results import Work, place, show, write
 from training_step import make_step

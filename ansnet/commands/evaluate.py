@@ -10,9 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ansnet.commands.confusion import by_classes
 from ansnet.commands.options import add_best, add_data_dir, add_json, add_run
 from ansnet.commands.parser import OneLineParser
 from ansnet.commands.runs import NoRunError, find_checkpoint
+from ansnet.training.datasets import FOLDER
 from ansnet.training.settings import DATA_DIR_VARIABLE
 
 if TYPE_CHECKING:
@@ -71,23 +73,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def load(checkpoint: Path, data_dir: str | None) -> tuple[Any, Any]:
     """The classifier of a checkpoint, and the validation images in batches like the run's."""
-    from ansnet.training.build import DATA_MODULES
+    from ansnet.data import DataError, make_data_module
     from ansnet.training.classifier import ImageClassifier
 
     classifier = ImageClassifier.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
-    if classifier.dataset not in DATA_MODULES:
-        raise ValueError(f"it was trained on {classifier.dataset}, which is none of ansnet's data sets")
-    settings = recorded(checkpoint)
-    options: dict[str, Any] = {
-        "batch_size": int(settings.get("batch_size", 500)),
-        "channels_last": bool(settings.get("channels_last", True)),
-    }
-    if classifier.dataset == "cifar10":
-        own = settings.get("data_dir", "data")
-        options["data_dir"] = data_dir or os.environ.get(DATA_DIR_VARIABLE) or own
-    data = DATA_MODULES[classifier.dataset](**options)
+    dataset, settings = str(classifier.dataset), recorded(checkpoint)
+    if dataset.startswith(FOLDER):
+        dataset = f"{FOLDER}{data_dir}" if data_dir else dataset
+        if not data_dir and not Path(dataset.removeprefix(FOLDER)).expanduser().is_dir():
+            raise DataError(
+                f"there is no {dataset} any more; if the pictures have been moved, name their folder "
+                "with --data-dir"
+            )
+    data = make_data_module(
+        dataset,
+        data_dir or os.environ.get(DATA_DIR_VARIABLE) or settings.get("data_dir", "data"),
+        batch_size=int(settings.get("batch_size", 500)),
+        channels_last=bool(settings.get("channels_last", True)),
+        normalisation=classifier.normalisation,
+    )
+    check_classes(dataset, data.classes, classifier.classes)
     data.prepare_data()
-    return classifier, data.val_dataloader()
+    batches = data.val_dataloader()
+    for note in data.notes:
+        print(note, file=sys.stderr)
+    return classifier, batches
+
+
+def check_classes(dataset: str, there: Sequence[str], known: Sequence[str] | None) -> None:
+    """Refuse data of other classes than the network has been taught.
+
+    Raises:
+        DataError: naming a class that is missing, or one too many.
+    """
+    from ansnet.data import DataError
+
+    known = there if known is None else known
+    for name in sorted({*there} ^ {*known}):
+        what = "is none that the network knows" if name in there else "is missing"
+        raise DataError(
+            f"--dataset {dataset} has other classes than the network was trained on: {name!r} {what}; "
+            "name the folder that it was trained on with --data-dir"
+        )
 
 
 def recorded(checkpoint: Path) -> dict[str, Any]:
@@ -133,20 +160,9 @@ def report(
         f"loss {evaluation.loss:.4f}; confidence {evaluation.confidence:.2%} on average, off by "
         f"{evaluation.calibration_error:.2%} (calibration error)",
         "",
-        *confusion_table(classes, evaluation),
+        *by_classes(classes, evaluation),
     ]
     return "\n".join(lines)
-
-
-def confusion_table(classes: Sequence[str], evaluation: Evaluation) -> list[str]:
-    """A line a class: its accuracy, and what its images were taken for."""
-    width, cell = max(map(len, classes)), 6
-    head = "".join(f"{name[: cell - 1]:>{cell}}" for name in classes)
-    lines = [f"{'':<{width}}  accuracy  taken for", f"{'':<{width}}  {'':8}{head}"]
-    for name, share, row in zip(classes, evaluation.by_class(), evaluation.confusion, strict=True):
-        counts = "".join(f"{count or '·':>{cell}}" for count in row)
-        lines.append(f"{name:<{width}}  {share:8.2%}{counts}")
-    return lines
 
 
 if __name__ == "__main__":

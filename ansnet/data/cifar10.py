@@ -38,7 +38,18 @@ class CIFAR10DataModule(DownloadedDataModule):
     title = "CIFAR-10"
     is_recognised_by = "cifar-10-batches-py or cifar-10-python.tar.gz"
     source = torchvision.datasets.CIFAR10
-    classes = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+    classes: tuple[str, ...] = (
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    )
 
     def __init__(
         self, data_dir: str | Path = "data", mirror: str | None = None, **options: Any
@@ -58,8 +69,8 @@ class CIFAR10DataModule(DownloadedDataModule):
                 )
             if not files.check_integrity(folder / name, md5):
                 raise DataError(
-                    f"{self.title} is damaged: {folder / name} does not have the published md5 checksum "
-                    f"{md5}; {remedy(folder)}"
+                    f"{self.title} is damaged: {folder / name} does not have the published md5 "
+                    f"checksum {md5}; {remedy(folder)}"
                 )
 
     def unpack_archive(self) -> None:

@@ -11,7 +11,6 @@ import gzip
 import shutil
 from pathlib import Path
 
-import torch
 import torch.nn.functional as F
 
 from ansnet.compatibility import torchvision

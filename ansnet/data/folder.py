@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ansnet.data.batches import Images
 from ansnet.data.datamodule import DataError, ImageDataModule
-from ansnet.data.layout import Picture, read_layout
+from ansnet.data.layout import Picture, counted, read_layout
 from ansnet.data.picture import SIZE, PictureError, as_bytes, open_picture
 
 NAMED = 3  # files that were left out, in a message
@@ -87,8 +87,7 @@ class FolderDataModule(ImageDataModule):
             )
 
     def note_left_out(self, files: Sequence[tuple[Path, str]]) -> None:
-        count = f"{len(files)} file" + ("s" if len(files) > 1 else "")
-        self.notes.append(f"left out {count}: {self.named(files)}")
+        self.notes.append(f"left out {counted(len(files), 'file')}: {self.named(files)}")
 
     def named(self, files: Sequence[tuple[Path, str]]) -> str:
         """The first few files, and how many more there are."""

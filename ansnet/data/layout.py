@@ -83,7 +83,9 @@ def read_layout(folder: Path) -> Layout:
     subfolders = {path.name.casefold(): path for path in folders_in(folder)}
     validations = [name for name in VALIDATION if name in subfolders]
     if validations and subfolders.keys() <= {*VALIDATION}:
-        raise DataError(f"{folder} holds {validations[0]}, but no {TRAIN}; name the pictures to train by so")
+        raise DataError(
+            f"{folder} holds {validations[0]}, but no {TRAIN} with the pictures to train by"
+        )
     if TRAIN not in subfolders or subfolders.keys() - {TRAIN, *VALIDATION}:
         return split(folder, folder)
     if not validations:
@@ -134,7 +136,9 @@ def list_classes(
     others = [path for path in visible(parent) if path.is_file()]
     if not named:
         found = "pictures, but no folders" if any(map(is_picture, others)) else "no folders"
-        raise DataError(f"{parent} holds {found}; put the pictures of each class into a folder of its own")
+        raise DataError(
+            f"{parent} holds {found}; put the pictures of each class into a folder of its own"
+        )
     if len(named) < at_least:
         inside = [path for path in folders_in(named[0]) if any(files_in(path))]
         remedy = f"did you mean folder:{named[0]}?" if len(inside) > 1 else "there must be two at least"
@@ -144,11 +148,15 @@ def list_classes(
         files = sorted(files_in(folder))
         members = [Picture(path, target) for path in files if is_picture(path)]
         if not members:
-            what = f"no pictures, but {len(files)} other files, as {files[0].name}" if files else "no files"
-            raise DataError(f"{folder} holds {what}; put pictures into it, or take it away")
+            but = f", but {counted(len(files), 'other file')}, as {files[0].name}" if files else ""
+            raise DataError(f"{folder} holds no pictures{but}; put some into it, or take it away")
         pictures += members
         others += [path for path in files if not is_picture(path)]
     return tuple(path.name for path in named), tuple(pictures), tuple(others)
+
+
+def counted(count: int, thing: str) -> str:
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
 def folders_in(folder: Path) -> list[Path]:

@@ -1,8 +1,8 @@
-"""SVHN, house numbers seen from the street, through torchvision: 73,257 digits to train, 26,032 to validate.
+"""SVHN, digits of house numbers, through torchvision: 73,257 to train, 26,032 to validate.
 
-A digit is the one in the middle; its neighbours reach into the image. The 531,131 easier ones that were
-published as extra images are left out. Source: Netzer et al., *Reading digits in natural images with
-unsupervised feature learning* (2011).
+The digit meant is the one in the middle; its neighbours reach into the image. The 531,131 easier ones
+that were published as extra images are left out. Source: Netzer et al., *Reading digits in natural
+images with unsupervised feature learning* (2011).
 """
 
 from __future__ import annotations
@@ -59,6 +59,5 @@ class SVHNDataModule(DownloadedDataModule):
 
     def subset(self, train: bool) -> Images:
         read = SVHN(self.data_dir, split="train" if train else "test")
-        return Images(
-            torch.from_numpy(read.data.transpose(0, 2, 3, 1)).contiguous(), torch.from_numpy(read.labels)
-        )
+        pixels = torch.from_numpy(read.data).permute(0, 2, 3, 1).contiguous()
+        return Images(pixels, torch.from_numpy(read.labels))

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from ansnet.compatibility import lightning
-from ansnet.data import CIFAR10DataModule, ImageDataModule, Shapes10DataModule
+from ansnet.data import ImageDataModule, make_data_module
 from ansnet.data.augmentation import Augmentation
 from ansnet.models import create_model, torch_twin
 from ansnet.modules import SoftmaxCrossEntropy
@@ -26,14 +26,20 @@ from ansnet.training.machine import device_options, device_type
 from ansnet.training.progress import SmoothedProgress
 from ansnet.training.settings import Settings, SettingsError
 
-DATA_MODULES: dict[str, type[ImageDataModule]] = {
-    "cifar10": CIFAR10DataModule,
-    "shapes10": Shapes10DataModule,
-}
 
+def make_classifier(settings: Settings, data: ImageDataModule | None = None) -> ImageClassifier:
+    """The network, of as many outputs as the data has classes, and how it is trained.
 
-def make_classifier(settings: Settings) -> ImageClassifier:
-    network: nn.Module = create_model(settings.model)
+    Args:
+        settings: see `Settings`.
+        data: what it is to be trained on; None makes it from the settings.
+
+    Raises:
+        UnknownModelError, NotationError: see `create_model`.
+        DataError: the mean of the images is to be taken out, and there are none.
+    """
+    data = make_data(settings) if data is None else data
+    network: nn.Module = create_model(settings.model, len(data.classes))
     if settings.identity_init:
         set_identity(network)
     criterion: nn.Module = SoftmaxCrossEntropy(label_smoothing=settings.label_smoothing)
@@ -47,7 +53,6 @@ def make_classifier(settings: Settings) -> ImageClassifier:
         alone_on_cuda = device_type(settings) == "cuda" and settings.devices == 1
         # in place, so that the keys of its state are the same
         network.compile(mode="reduce-overhead" if alone_on_cuda else None)
-    data = DATA_MODULES[settings.dataset]
     taken = signature(ImageClassifier).parameters  # the options that have their effect there
     return ImageClassifier(
         network,
@@ -66,10 +71,7 @@ def make_data(settings: Settings) -> ImageDataModule:
         "channels_last": settings.channels_last,
         "seed": settings.seed,
     }
-    kind = DATA_MODULES[settings.dataset]
-    if kind is CIFAR10DataModule:
-        options |= {"data_dir": settings.data_dir, "mirror": settings.mirror}
-    return kind(**options)
+    return make_data_module(settings.dataset, settings.data_dir, settings.mirror, **options)
 
 
 def make_trainer(settings: Settings) -> lightning.Trainer:

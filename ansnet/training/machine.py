@@ -13,6 +13,7 @@ import torch
 from torch._functorch import config as functorch
 
 from ansnet.functional.kernel import finds_compiler
+from ansnet.training.adaptation import is_large
 from ansnet.training.settings import Settings, SettingsError
 
 
@@ -62,8 +63,8 @@ def complete_by_device(settings: Settings) -> Settings:
 def default_compilation(device: str, dataset: str) -> str:
     if device == "cuda":
         return "network"
-    # A run on shapes10 is over before generated code has paid for its generation.
-    return "operations" if device == "cpu" and dataset == "cifar10" and finds_compiler() else "none"
+    # A run on few images is over before generated code has paid for its generation.
+    return "operations" if device == "cpu" and is_large(dataset) and finds_compiler() else "none"
 
 
 def device_type(settings: Settings) -> str:

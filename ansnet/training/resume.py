@@ -9,6 +9,7 @@ import torch
 
 from ansnet.training.callbacks import EarlierRecord
 from ansnet.training.classifier import ImageClassifier
+from ansnet.training.datasets import FOLDER
 from ansnet.training.options import declared, flag
 from ansnet.training.settings import Settings, SettingsError, takes_effect
 
@@ -43,7 +44,13 @@ def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> None:
         raise SettingsError(
             f"{given}: the checkpoint is of another network than --model {settings.model}; name its own"
         )
-    if dataset != settings.dataset:
+    if dataset.startswith(FOLDER) and settings.dataset.startswith(FOLDER):  # it may have been moved
+        if chosen["classes"] != classifier.classes:
+            raise SettingsError(
+                f"{given}: the checkpoint is of a training on other classes than those of "
+                f"{settings.dataset}; name the pictures that it was trained on, {dataset}"
+            )
+    elif dataset != settings.dataset:
         raise SettingsError(
             f"{given}: the checkpoint is of a training on {dataset}, not on {settings.dataset}; add "
             f"--dataset {dataset}, and what else it was trained with"

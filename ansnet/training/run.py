@@ -9,6 +9,7 @@ from time import monotonic
 import torch
 
 from ansnet.compatibility import lightning
+from ansnet.training.adaptation import remarks
 from ansnet.training.build import make_classifier, make_data, make_trainer
 from ansnet.training.find_lr import HIGHEST, LOWEST, STEPS, RangeTest, Search, draw_search
 from ansnet.training.history import best_epoch, draw_curves, read_history
@@ -46,18 +47,19 @@ def train(settings: Settings) -> Result:
     if search is not None:
         settings = replace(settings, lr=search.rate)
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
-    classifier = make_classifier(settings)
+    data = make_data(settings)
+    classifier = make_classifier(settings, data)
     if settings.resume is not None:
         check_checkpoint(settings, classifier)
-    data = make_data(settings)
     data.prepare_data()
+    data.setup("fit")
     with as_settled(settings):
         trainer = data.trainer = make_trainer(settings)
         if trainer.is_global_zero:
             record = describe_run(settings, classifier)
             for logger in trainer.loggers:
                 logger.log_hyperparams(record)
-            print(introduction(settings, record, trainer))
+            print(introduction(settings, record, trainer), *remarks(settings, data), sep="\n")
             if search is not None:
                 picture = Path(str(trainer.log_dir), "find_lr.png")
                 draw_search(search, picture)
@@ -101,7 +103,8 @@ def find_learning_rate(settings: Settings) -> Search:
     compilation = "operations" if settings.compile == "network" else settings.compile
     settings = replace(settings, compile=compilation, schedule="constant", warmup=0.0)
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
-    classifier, data, test = make_classifier(settings), make_data(settings), RangeTest()
+    data, test = make_data(settings), RangeTest()
+    classifier = make_classifier(settings, data)
     data.prepare_data()
     with as_settled(settings):
         trainer = data.trainer = lightning.Trainer(

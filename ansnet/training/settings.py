@@ -17,12 +17,12 @@ from jsonargparse.typing import (
     restricted_string_type,
 )
 
+from ansnet.training.datasets import dataset_name
 from ansnet.training.options import Need, declared, flag, option
 
-DATASETS = ("cifar10", "shapes10")
 OPTIMIZERS = ("adam", "adamw", "sgd", "muon")
 SCHEDULES = ("constant", "linear", "cosine")
-FLIPS = ("random", "alternating")
+FLIPS = ("random", "alternating", "none")
 BORDERS = ("black", "reflect")
 OPERATIONS = ("ansnet", "torch")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
@@ -112,7 +112,7 @@ class Recipe:
     augment: bool = option("data", "flip and crop the training images at random", False)
     flip: str = option(
         "data",
-        "flip an image by chance, or in every second epoch",
+        "flip an image by chance, in every second epoch, or never",
         "random",
         choices=FLIPS,
         needs=[AUGMENTED],
@@ -179,7 +179,12 @@ def recommended_recipe(model: str, dataset: str) -> Recipe:
     """The recipe that completes what the command line leaves open."""
     if dataset == "shapes10":
         return NEWCOMER
-    return {"vgg7": VGG7_FAST, "vgg7bn": VGG7BN, "resnet9": RESNET9}.get(model, NOTATION)
+    recipe = {"vgg7": VGG7_FAST, "vgg7bn": VGG7BN, "resnet9": RESNET9}.get(model, NOTATION)
+    if dataset == "cifar10":
+        return recipe
+    from ansnet.training.adaptation import adapted
+
+    return adapted(recipe, dataset)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,19 +208,20 @@ class Settings(Recipe):
     )
     dataset: str = option(
         "data",
-        "shapes10 is drawn in memory and needs no download",
+        "cifar10, cifar100, svhn, fashionmnist; shapes10, drawn in memory without a download; or "
+        "folder:PATH, your own pictures, one folder a class",
         "cifar10",
-        choices=DATASETS,
+        kind=dataset_name,
     )
     data_dir: str = option(
         "data",
-        f"folder with CIFAR-10, or to download it to (otherwise ${DATA_DIR_VARIABLE}, otherwise data)",
+        f"folder with the data, or to download it to (otherwise ${DATA_DIR_VARIABLE}, otherwise data)",
         None,
         metavar="DIR",
     )
     mirror: str | None = option(
         "data",
-        "URL of cifar-10-python.tar.gz, or of its folder, to download from",
+        "URL of the folder to download from, or of cifar-10-python.tar.gz itself",
         None,
         metavar="URL",
     )
@@ -277,7 +283,7 @@ class Settings(Recipe):
     compile: str | None = option(
         "machine",
         "generate code for nothing, for ansnet's operations, or for the whole network; by default "
-        "network on CUDA, operations for cifar10 on a CPU with a C++ compiler, otherwise none",
+        "network on CUDA, operations for many images on a CPU with a C++ compiler, otherwise none",
         None,
         choices=COMPILATIONS,
     )
@@ -320,9 +326,11 @@ class Settings(Recipe):
         optimizer = chosen.get("optimizer", recipe.optimizer)
         if optimizer != recipe.optimizer:
             recipe = replace(recipe, bias_lr_factor=1.0, **OPTIMIZER_DEFAULTS[optimizer])
+        if chosen.get("flip") == "none":
+            recipe = replace(recipe, test_time_flip=False)
         values |= asdict(recipe) | chosen
         for name in chosen if asked_for is None else chosen.keys() & asked_for:
-            if chosen[name]:  # False and 0 only switch off what is off anyway
+            if chosen[name] not in (False, 0, "none"):  # which only switch off what is off anyway
                 check_effect(name, values)
         check_search(values)
         return cls(**values)

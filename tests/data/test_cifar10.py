@@ -14,7 +14,7 @@ import torch
 from torchvision.datasets import CIFAR10
 
 from ansnet.data import CIFAR10DataModule, DataError
-from ansnet.data.cifar10 import addresses
+from ansnet.data.downloaded import addresses
 
 
 def prepared(folder: Path, **options: object) -> CIFAR10DataModule:
@@ -87,7 +87,7 @@ def test_a_mirror_may_be_a_link_to_the_archive(
 )
 def test_where_a_mirror_is_looked_for_the_archive(mirror: str, tried: list[str]) -> None:
     name = "cifar-10-python.tar.gz"
-    assert addresses(mirror.format(name)) == [url.format(name) for url in tried]
+    assert addresses(mirror.format(name), name) == [url.format(name) for url in tried]
 
 
 def test_a_mirror_without_the_archive_says_where_it_was_looked_for(mirror: str, tmp_path: Path) -> None:
