@@ -78,7 +78,9 @@ class Batches:
     Args:
         images: on the device that the network is on.
         order: of the images.
-        batch_size: images a batch; the last one has what is left.
+        batch_size: images a batch; the last one has what is left. In training, where a batch of one
+            image would be normalised by itself and weigh as much as any, a single one that is left
+            joins the batch before.
         augmentation: what is changed at random, drawn anew for each image, epoch and process; None
             leaves the images as they are.
         seed: of what is drawn.
@@ -112,7 +114,17 @@ class Batches:
         self.normalisation = Normalisation(H, W, images.pixels.device, mean, std)
 
     def __len__(self) -> int:
-        return ceil(len(self.sampler) / self.batch_size)
+        return len(self.sizes())
+
+    def sizes(self) -> list[int]:
+        """Images in each batch."""
+        whole, left = divmod(len(self.sampler), self.batch_size)
+        sizes = [self.batch_size] * whole
+        if left == 1 and sizes and self.sampler.seed is not None:
+            sizes[-1] += 1
+        elif left:
+            sizes.append(left)
+        return sizes
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         pixels, targets = self.images
@@ -122,7 +134,7 @@ class Batches:
             draws = seeded(self.seed, order.epoch, CHANGES + order.rank, pixels.device)
             flipped = self.flipped_in(order.epoch) if augmentation.flip == "alternating" else None
         order.epoch += 1
-        for batch in indices.split(self.batch_size):
+        for batch in indices.split(self.sizes()):
             images = pixels.index_select(0, batch)
             if augmentation is not None:
                 drawn = draw(images.shape, augmentation, draws)

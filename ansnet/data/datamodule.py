@@ -39,7 +39,6 @@ class ImageDataModule(lightning.LightningDataModule):
         classes: the names of the classes, in the order of their indices.
         mirrors: whether the mirror image of an image is of the same class.
         is_measured: whether mean and deviation are by default those of the training images.
-        notes: what the user should know of the data, a line each.
         subsets: the images ``"train"`` and ``"val"``, as far as they have been read.
     """
 
@@ -61,12 +60,16 @@ class ImageDataModule(lightning.LightningDataModule):
         self.channels_last = channels_last
         self.seed = seed
         self.given_normalisation = normalisation
-        self.notes: list[str] = []
         self.subsets: dict[str, Images] = {}
 
     @abstractmethod
     def subset(self, train: bool) -> Images:
         """The training or the validation images."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know of the data, as far as it has been read, a line each."""
+        return []
 
     def setup(self, stage: str) -> None:
         for name in ("train", "val"):

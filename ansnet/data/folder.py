@@ -18,7 +18,7 @@ from tqdm import tqdm
 from ansnet.data.batches import Images
 from ansnet.data.datamodule import DataError, ImageDataModule
 from ansnet.data.layout import Picture, counted, read_layout
-from ansnet.data.picture import SIZE, PictureError, as_bytes, open_picture
+from ansnet.data.picture import SIZE, PictureError, as_bytes, open_picture, what_else
 
 NAMED = 3  # files that were left out, in a message
 
@@ -45,49 +45,48 @@ class FolderDataModule(ImageDataModule):
         self.layout = layout = read_layout(Path(folder).expanduser())
         self.classes = layout.classes
         self.mirrors = layout.mirrors
-        origin = f"those of {layout.validation}"
-        if layout.validation is None:
+        self.left_out = [(path, what_else(path)) for path in layout.others]
+
+    @property
+    def notes(self) -> list[str]:
+        split = {"train": self.layout.train, "val": self.layout.val}
+        train, val = (
+            len(self.subsets[name].targets if name in self.subsets else files)
+            for name, files in split.items()
+        )
+        origin = f"those in {self.layout.validation}"
+        if self.layout.validation is None:
             origin = "a fifth of each class, the same in every run"
-        self.notes = [
-            f"{len(layout.train):,} pictures to train, {len(layout.val):,} to validate, {origin}; "
-            f"{len(layout.classes)} classes"
+        lines = [
+            f"{counted(train, 'picture')} to train, {val:,} to validate, {origin}; "
+            f"{len(self.classes)} classes"
         ]
-        if layout.others:
-            self.note_left_out([(path, "no picture") for path in layout.others])
+        if self.left_out:
+            files = counted(len(self.left_out), "file")
+            lines.append(f"left out {files}: {self.named(self.left_out)}")
+        return lines
 
     def subset(self, train: bool) -> Images:
         pictures = self.layout.train if train else self.layout.val
         squares = read_squares([picture.path for picture in pictures], "train" if train else "val")
-        read = [pair for pair in zip(pictures, squares, strict=True) if not isinstance(pair[1], str)]
-        failed = [
-            (picture.path, square)
-            for picture, square in zip(pictures, squares, strict=True)
-            if isinstance(square, str)
-        ]
-        if failed:
-            self.check_rest([picture for picture, _ in read], failed, "train" if train else "validate")
-            self.note_left_out(failed)
-        targets = torch.tensor([picture.target for picture, _ in read])
-        return Images(torch.from_numpy(np.stack([square for _, square in read])), targets)
-
-    def check_rest(
-        self, rest: Sequence[Picture], failed: Sequence[tuple[Path, str]], purpose: str
-    ) -> None:
-        """Refuse to go on without a class.
-
-        Raises:
-            DataError: naming a file of it.
-        """
-        empty = sorted({*range(len(self.classes))} - {picture.target for picture in rest})
-        if empty:
-            name = self.classes[empty[0]]
+        read: list[NDArray[np.uint8]] = []
+        targets: list[int] = []
+        failed: list[tuple[Picture, str]] = []
+        for picture, square in zip(pictures, squares, strict=True):
+            if isinstance(square, str):
+                failed.append((picture, square))
+            else:
+                read.append(square)
+                targets.append(picture.target)
+        for target in sorted({*range(len(self.classes))} - {*targets}):
+            files = [(picture.path, why) for picture, why in failed if picture.target == target]
             raise DataError(
-                f"no picture of the class {name!r} is left to {purpose}, for some cannot be read: "
-                f"{self.named(failed)}; add some, or take its folder away"
+                f"no picture of the class {self.classes[target]!r} is left to "
+                f"{'train' if train else 'validate'}: {self.named(files)}; replace what is damaged, or "
+                "delete it"
             )
-
-    def note_left_out(self, files: Sequence[tuple[Path, str]]) -> None:
-        self.notes.append(f"left out {counted(len(files), 'file')}: {self.named(files)}")
+        self.left_out += [(picture.path, why) for picture, why in failed]
+        return Images(torch.from_numpy(np.stack(read)), torch.tensor(targets))
 
     def named(self, files: Sequence[tuple[Path, str]]) -> str:
         """The first few files, and how many more there are."""

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from ansnet.data.datamodule import DataError
+from ansnet.data.picture import what_else
 
 TRAIN = "train"
 VALIDATION = ("val", "valid", "validation", "test")  # the first that is there is taken
@@ -148,8 +149,11 @@ def list_classes(
         files = sorted(files_in(folder))
         members = [Picture(path, target) for path in files if is_picture(path)]
         if not members:
-            but = f", but {counted(len(files), 'other file')}, as {files[0].name}" if files else ""
-            raise DataError(f"{folder} holds no pictures{but}; put some into it, or take it away")
+            there = ""
+            if files:
+                first = f"{files[0].name} ({what_else(files[0])})"
+                there = f", but {counted(len(files), 'other file')}, as {first}"
+            raise DataError(f"{folder} holds no pictures{there}; put some into it, or take it away")
         pictures += members
         others += [path for path in files if not is_picture(path)]
     return tuple(path.name for path in named), tuple(pictures), tuple(others)

@@ -94,6 +94,13 @@ def as_bytes(image: Image.Image, size: int = SIZE) -> NDArray[np.uint8]:
     return np.array(square, dtype=np.uint8)
 
 
+def what_else(path: Path) -> str:
+    """What a file is of which no reader of Pillow knows anything."""
+    if path.suffix.lower() in (".heic", ".heif"):
+        return "Pillow reads no HEIC; save it as JPEG or PNG"
+    return "this is no picture"
+
+
 def reason(path: Path, error: Exception) -> str:
     """Why a file could not be read as a picture, and what to do, in a few words."""
     if isinstance(error, DepthError):
@@ -107,10 +114,8 @@ def reason(path: Path, error: Exception) -> str:
     if path.stat().st_size == 0:
         return "the file is empty"
     if isinstance(error, UnidentifiedImageError):
-        if path.suffix.lower() in (".heic", ".heif"):
-            return "Pillow reads no HEIC; save it as JPEG or PNG"
-        return "this is no picture"
+        return what_else(path)
     if isinstance(error, Image.DecompressionBombError):
         return "it has too many pixels; save it smaller"
     words = " ".join(str(error).split()) or type(error).__name__
-    return f"the picture is damaged ({words})"
+    return f"the picture is damaged: {words}"

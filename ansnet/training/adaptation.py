@@ -77,5 +77,8 @@ def remarks(settings: Settings, data: ImageDataModule) -> list[str]:
             "--flip none"
         )
     elif not flips and not data.mirrors:
-        lines.append("mirror images are not shown: they are of another class, as far as the names tell")
+        why = "they are of another class"
+        if settings.dataset.startswith(FOLDER):
+            why = "the classes are named as digits, letters or sides; --flip random shows them"
+        lines.append(f"mirror images are not shown: {why}")
     return lines

@@ -132,3 +132,33 @@ def test_alternating_images_are_flipped_in_every_second_epoch_half_of_them_in_th
     for odd in (1, 3, 5):
         assert torch.equal(flipped[odd], ~flipped[0])
     assert abs(int(flipped[0].sum()) - 200) < 50  # binomial, 200 ± 10: five standard deviations
+
+
+@pytest.mark.parametrize(
+    ("size", "batch_size", "sizes"),
+    [(9, 4, [4, 5]), (10, 4, [4, 4, 2]), (1, 4, [1]), (3, 1, [1, 1, 1])],
+)
+def test_a_single_image_that_is_left_joins_the_batch_before(
+    size: int, batch_size: int, sizes: list[int]
+) -> None:
+    batches = Batches(numbered(size), Order(size, seed=0), batch_size)
+    assert [len(targets) for _, targets in batches] == sizes
+    assert len(batches) == len(sizes)
+
+
+def test_in_validation_it_stays_alone() -> None:
+    assert [len(targets) for _, targets in Batches(numbered(9), Order(9), 4)] == [4, 4, 1]
+
+
+def test_without_flips_the_crops_are_the_same_and_none_is_flipped() -> None:
+    ramp = torch.arange(32, dtype=torch.uint8)[None, None, :, None].expand(40, 32, 32, 3)
+    images = Images(ramp, torch.arange(40))
+
+    def rises(flip: str) -> Tensor:
+        """Whether each image gets lighter to the right, in the part that is no border."""
+        pixels = epoch(Batches(images, Order(40, 3), 8, Augmentation(flip), 3))[0]
+        middle = pixels[:, 0, 16, 15:17]  # within the image however it is cropped
+        return middle[:, 1] > middle[:, 0]
+
+    assert rises("none").all()
+    assert 5 < rises("random").sum() < 35
