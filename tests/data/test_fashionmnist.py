@@ -2,36 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torchvision.datasets import FashionMNIST
 
 from ansnet.data import DataError, FashionMNISTDataModule
-
-
-@pytest.fixture
-def tiny_fashionmnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the four packed files; torchvision expects their checksums."""
-    draw = np.random.default_rng(0)
-    raw = tmp_path / "FashionMNIST" / "raw"
-    raw.mkdir(parents=True)
-    images, labels = draw.integers(1, 256, size=(10, 28, 28), dtype=np.uint8), bytes(range(10))
-    listed = []
-    for name, _ in FashionMNIST.resources:
-        if "images" in name:  # 0, 0, bytes, dimensions; and their sizes, the highest byte first
-            content = bytes([0, 0, 8, 3, *b"\0\0\0\x0a\0\0\0\x1c\0\0\0\x1c"]) + images.tobytes()
-        else:
-            content = bytes([0, 0, 8, 1, *b"\0\0\0\x0a"]) + labels
-        (raw / name).write_bytes(gzip.compress(content))
-        listed.append((name, hashlib.md5((raw / name).read_bytes()).hexdigest()))
-    monkeypatch.setattr(FashionMNIST, "resources", listed)
-    monkeypatch.setattr(FashionMNIST, "mirrors", ["http://127.0.0.1:9/"])  # nobody answers
-    return tmp_path
 
 
 def test_grey_images_get_a_black_border_and_three_channels(tiny_fashionmnist: Path) -> None:

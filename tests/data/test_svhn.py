@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-import numpy as np
 import pytest
 import torch
-from torchvision.datasets import SVHN
 
 from ansnet.data import DataError, SVHNDataModule
-
-LABELS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10, 1]  # 10 stands for the digit 0
-
-
-@pytest.fixture
-def tiny_svhn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the two files; torchvision expects their checksums."""
-    io = pytest.importorskip("scipy.io", reason="needs scipy")
-    draw, listed = np.random.default_rng(0), dict(SVHN.split_list)
-    for split in ("train", "test"):
-        path = tmp_path / f"{split}_32x32.mat"
-        images = draw.integers(256, size=(32, 32, 3, len(LABELS)), dtype=np.uint8)
-        io.savemat(path, {"X": images, "y": np.array(LABELS, np.uint8)[:, None]})
-        md5 = hashlib.md5(path.read_bytes()).hexdigest()
-        listed[split] = [f"http://127.0.0.1:9/{path.name}", path.name, md5]  # nobody answers
-    monkeypatch.setattr(SVHN, "split_list", listed)
-    return tmp_path
+from tests.data.conftest import SVHN_LABELS
 
 
 @pytest.fixture
@@ -47,7 +28,7 @@ def test_a_digit_has_its_own_index_and_stands_upright(tiny_svhn: Path) -> None:
     data = SVHNDataModule(tiny_svhn)
     data.prepare_data()
     pixels, targets = data.images("val")
-    assert [data.classes[target] for target in targets] == [str(label % 10) for label in LABELS]
+    assert [data.classes[target] for target in targets] == [str(label % 10) for label in SVHN_LABELS]
     from scipy.io import loadmat
 
     stored = loadmat(tiny_svhn / "test_32x32.mat")["X"]
@@ -58,7 +39,7 @@ def test_a_digit_has_its_own_index_and_stands_upright(tiny_svhn: Path) -> None:
 def test_it_is_fetched_from_a_mirror(tiny_svhn: Path, mirror: str, tmp_path: Path) -> None:
     data = SVHNDataModule(tmp_path / "new", mirror=mirror)
     data.prepare_data()
-    assert len(data.images("train").targets) == len(LABELS)
+    assert len(data.images("train").targets) == len(SVHN_LABELS)
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [
         "test_32x32.mat",
         "train_32x32.mat",
