@@ -16,6 +16,18 @@ def add_run(parser: OneLineParser, several: bool = False) -> None:
         parser.add_argument("runs", nargs="+", metavar="RUN", help=RUN)
     else:
         parser.add_argument("run", metavar="RUN", help=RUN)
+    add_log_dir(parser)
+
+
+def add_run_option(parser: OneLineParser, otherwise: str) -> None:
+    """The run that is meant, where a command does without one, and where runs are looked for."""
+    parser.add_argument(
+        "--run", metavar="RUN", help=f"{RUN}; or a file of weights (otherwise {otherwise})"
+    )
+    add_log_dir(parser)
+
+
+def add_log_dir(parser: OneLineParser) -> None:
     parser.add_argument(
         "--log-dir", type=Path, default=Path("lightning_logs"), metavar="DIR", help="where runs are"
     )

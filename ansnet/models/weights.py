@@ -12,7 +12,7 @@ by `ansnet.models.pretrained`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -46,7 +46,7 @@ class TrainedNetwork:
 
     network: Network
     classes: tuple[str, ...] | None = None
-    normalisation: Mapping[str, tuple[float, ...]] | None = None
+    normalisation: Mapping[str, Sequence[float]] | None = None
     dataset: str | None = None
 
 

@@ -1,0 +1,59 @@
+"""The trained network of a checkpoint, or of a file of weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansnet.models.weights import TrainedNetwork, WeightsError, read_weights
+from ansnet.training.classifier import ImageClassifier
+from ansnet.training.description import NotDescribedError, describe_network
+from ansnet.training.resume import NO_CHECKPOINT
+
+
+def read_trained(path: Path) -> TrainedNetwork:
+    """A trained network, and what its scores mean.
+
+    Args:
+        path: a file of weights (``.safetensors``, see `ansnet.models.weights`), or the checkpoint of a
+            run.
+
+    Returns:
+        The network in float32, in evaluation mode, on the CPU.
+
+    Raises:
+        WeightsError: there is no such file, it is damaged or something else, or a checkpoint that does
+            not name its network; in one line.
+    """
+    if path.suffix == ".safetensors":
+        return read_weights(path)
+    try:
+        classifier = ImageClassifier.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise WeightsError(
+            f"{path}: there is no such file; name a checkpoint or a file of weights"
+        ) from error
+    except (*NO_CHECKPOINT, TypeError) as error:
+        raise WeightsError(
+            f"{path}: this is no checkpoint of a run, nor a file of weights; name one"
+        ) from error
+    except NotDescribedError as error:
+        raise WeightsError(
+            f"{path}: the checkpoint does not say what network its weights are of"
+        ) from error
+    return trained_network(classifier)
+
+
+def trained_network(classifier: ImageClassifier) -> TrainedNetwork:
+    """A classifier's network, and what its scores mean; for `ansnet.models.weights.write_weights`.
+
+    Raises:
+        WeightsError: no notation describes the network.
+    """
+    described = describe_network(classifier.network)
+    if "class" in described:
+        raise WeightsError(f"no notation describes this network, a {described['class']}")
+    network: Any = classifier.network  # of ansnet's layers, or of their twins of torch.nn
+    return TrainedNetwork(
+        network.float().eval(), classifier.classes, classifier.normalisation, classifier.dataset
+    )
