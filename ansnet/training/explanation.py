@@ -67,7 +67,11 @@ def draw_explanation(
     ]
     show(panels[0], dimmed_outside(picture), "the picture")
     show(panels[1], seen, f"what the network sees: {seen.shape[1]} × {seen.shape[0]}", "nearest")
-    show(panels[2], with_heat(enlarged, heat), f"what speaks for {names[0]}")
+    show(
+        panels[2],
+        with_heat(enlarged, heat),
+        f"{'what' if heat.any() else 'no place'} speaks for {names[0]}",
+    )
     draw_bars(panels[3], names, [100 * probability for _, probability in ranked])
     with warnings.catch_warnings():  # a class may have a name in letters that the font has not
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
