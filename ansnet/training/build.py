@@ -25,6 +25,7 @@ from ansnet.training.initialization import set_identity
 from ansnet.training.machine import device_options, device_type
 from ansnet.training.progress import SmoothedProgress
 from ansnet.training.settings import Settings, SettingsError
+from ansnet.training.warm_start import begin_with_weights
 
 
 def make_classifier(settings: Settings, data: ImageDataModule | None = None) -> ImageClassifier:
@@ -37,11 +38,14 @@ def make_classifier(settings: Settings, data: ImageDataModule | None = None) -> 
     Raises:
         UnknownModelError, NotationError: see `create_model`.
         DataError: the mean of the images is to be taken out, and there are none.
+        SettingsError: the weights that it is to begin with are of another network.
     """
     data = make_data(settings) if data is None else data
-    network: nn.Module = create_model(settings.model, len(data.classes))
+    noted = create_model(settings.model, len(data.classes))
     if settings.identity_init:
-        set_identity(network)
+        set_identity(noted)
+    origin = begin_with_weights(noted, settings, data.classes) if settings.weights else None
+    network: nn.Module = noted
     criterion: nn.Module = SoftmaxCrossEntropy(label_smoothing=settings.label_smoothing)
     if settings.ops == "torch":
         network = torch_twin(network)
@@ -54,13 +58,15 @@ def make_classifier(settings: Settings, data: ImageDataModule | None = None) -> 
         # in place, so that the keys of its state are the same
         network.compile(mode="reduce-overhead" if alone_on_cuda else None)
     taken = signature(ImageClassifier).parameters  # the options that have their effect there
-    return ImageClassifier(
+    classifier = ImageClassifier(
         network,
         criterion,
         classes=data.classes,
         normalisation=data.normalisation,
         **{name: value for name, value in asdict(settings).items() if name in taken},
     )
+    classifier.origin = origin
+    return classifier
 
 
 def make_data(settings: Settings) -> ImageDataModule:

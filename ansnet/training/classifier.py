@@ -75,7 +75,11 @@ class ImageClassifier(lightning.LightningModule):
             normalised: ``torchvision.transforms.Normalize(**classifier.normalisation)``.
         dataset: the name of the data set.
 
-    All of these are attributes, and a checkpoint names all of them, so that
+    Attributes:
+        origin: where trained weights are from that a training begins with, in words; None if it begins
+            with random ones.
+
+    All of the arguments are attributes, and a checkpoint names all of them, so that
     ``ImageClassifier.load_from_checkpoint(path)`` needs nothing else. But a network that no notation
     describes, or a loss with weights of its own, has to be passed to it, as ``network=`` or
     ``criterion=``.
@@ -164,6 +168,7 @@ class ImageClassifier(lightning.LightningModule):
         self.classes = classes
         self.normalisation = normalisation
         self.dataset = dataset
+        self.origin: str | None = None
         self.augmented_accuracy = torchmetrics.MeanMetric(nan_strategy="disable")
         self.train_means = SubsetMeans()
         self.val_means = SubsetMeans()

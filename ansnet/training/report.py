@@ -85,6 +85,7 @@ def introduction(settings: Settings, record: dict[str, Any], trainer: lightning.
             f"{epochs}, {settings.optimizer}, lr {settings.lr:g}, batch {settings.batch_size}, "
             f"{augmentation}, seed {settings.seed}",
             f"{device}, {settings.precision}, {layout}, {compiled}",
+            *filter(None, [record["origin"]]),
             f"recorded in {trainer.log_dir}",
         ]
     )
@@ -95,6 +96,7 @@ def describe_run(settings: Settings, classifier: ImageClassifier) -> dict[str, A
     cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     return {
         **asdict(settings),
+        "origin": classifier.origin,
         "notation": classifier.network.notation,
         "parameters": sum(parameter.numel() for parameter in classifier.network.parameters()),
         "machine": platform.machine(),

@@ -232,6 +232,13 @@ class Settings(Recipe):
     )
     seed: int = option("training", "same seed, same run", 0, kind=NonNegativeInt)
     resume: str | None = option("training", "go on from a checkpoint", None, metavar="CHECKPOINT")
+    weights: str | None = option(
+        "training",
+        "begin with trained weights: pretrained for those that come with the model, a file of weights, "
+        "or a checkpoint",
+        None,
+        metavar="WEIGHTS",
+    )
     early_stopping: int | None = option(
         "training",
         "end when the validation accuracy has not risen for so many epochs",
@@ -333,6 +340,10 @@ class Settings(Recipe):
             if chosen[name] not in (False, 0, "none"):  # which only switch off what is off anyway
                 check_effect(name, values)
         check_search(values)
+        if values["weights"] and values["resume"]:
+            raise SettingsError(
+                f"--resume {values['resume']} goes on with its own weights; leave --weights out"
+            )
         return cls(**values)
 
 
