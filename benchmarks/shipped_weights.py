@@ -2,8 +2,8 @@
 
     python benchmarks/shipped_weights.py resnet9 lightning_logs/resnet9/version_0
 
-It writes ``resnet9.safetensors``, the weights in float16, and reads them again. What the validation images
-are taken for by these very weights is on the model card: ``resnet9.json``, figures for programs, and
+It writes ``resnet9.safetensors``, the weights in float16, and reads them again. What these very weights
+make of the validation images is on the model card: ``resnet9.json``, figures for programs, and
 ``resnet9.md``, a page. What is there of the name is replaced.
 """
 
@@ -38,7 +38,7 @@ OF_THE_RUN = ("seed", "ops", "precision", "compile", "cpu_capability", "gpu", "t
 OF_THE_SOFTWARE = ("python", "torch", "torchvision", "lightning")
 SOURCES = {
     "cifar10": "CIFAR-10: Krizhevsky, *Learning multiple layers of features from tiny images* (2009), "
-    "<https://www.cs.toronto.edu/~kriz/cifar.html>; it is not part of this package"
+    "<https://www.cs.toronto.edu/~kriz/cifar.html>; not part of this package"
 }
 
 
@@ -49,8 +49,8 @@ def make(name: str, checkpoint: Path, folder: Path, data_dir: str | None = None)
         The card's figures.
 
     Raises:
-        WeightsError: there is no such checkpoint, its run is not recorded beside it, or its weights do not
-            fit into float16.
+        WeightsError: there is no such checkpoint, its run is not recorded beside it, or its weights do
+            not fit into float16.
         DataError: the validation images are missing or damaged.
     """
     trained = read_trained(checkpoint)
@@ -122,7 +122,7 @@ def page(card: Mapping[str, Any]) -> str:
     time = f", {training['seconds']:,.0f} s of training" if training["seconds"] else ""
     device = training["gpu"]
     if device in (None, "none"):
-        device = f"CPU ({training['cpu_capability']}, {training['threads']} threads)"
+        device = f"CPU ({training['cpu_capability']}, threads: {training['threads']})"
     normalised = ", ".join(f"{key} {tuple(values)}" for key, values in card["normalisation"].items())
     recipe = "\n".join(f"{key}: {yaml_value(value)}" for key, value in card["recipe"].items())
     software = ", ".join(f"{key} {training[key]}" for key in OF_THE_SOFTWARE)
@@ -138,8 +138,8 @@ from ansnet.models import load_pretrained
 network = load_pretrained("{name}")  # in float32, in evaluation mode
 ```
 
-`python -m ansnet predict PICTURE` asks it, and `python -m ansnet train --model {name} --weights pretrained`
-begins with it.
+`python -m ansnet predict PICTURE` asks it, and `python -m ansnet train --model {name} --weights
+pretrained` begins with it.
 
 ## What it reaches
 
@@ -148,7 +148,8 @@ Of the {card["images"]:,} validation images, the ones by which the recipe was ch
 {markdown(["", "these weights, float16", "as trained, float32"], rows)}
 
 Loss {card["loss"]:.4f}. It is {card["confidence"]:.2%} sure on average, and off by
-{card["calibration_error"]:.2%} (calibration error). Measured in float32 with {with_}.
+{card["calibration_error"]:.2%} (calibration error). Measured in float32 with
+{with_}.
 
 It takes everything for one of its classes, whatever is shown to it. A photo is seen as a square of
 {card["in_shape"][1]} × {card["in_shape"][2]} pixels.
@@ -166,8 +167,8 @@ Images are normalised by {normalised}, of red, green and blue in 0..1.
 
 ## File and licence
 
-`{card["file"]}`, {card["bytes"]:,} bytes, SHA-256 `{card["sha256"]}`. {card["licence"]} licence, as ansnet.
-Trained on {SOURCES.get(card["dataset"], card["dataset"])}.
+`{card["file"]}`, {card["bytes"]:,} bytes, SHA-256 `{card["sha256"]}`.
+{card["licence"]} licence, as ansnet. Trained on {SOURCES.get(card["dataset"], card["dataset"])}.
 """
 
 

@@ -46,8 +46,8 @@ def begin_with_weights(network: Network, settings: Settings, classes: Sequence[s
             there = list_pretrained()
             known = f", but with {' and '.join(there)}" if there else ""
             raise SettingsError(
-                f"{given}: none come with --model {settings.model}{known}; name a file of weights, or a "
-                "checkpoint"
+                f"{given}: none come with --model {settings.model}{known}; name a file of weights, or "
+                "a checkpoint"
             )
         trained = read_trained(path)
     except WeightsError as error:
@@ -95,8 +95,9 @@ def load_weights(
     for mine, other in compared:
         if mine != other:
             raise WeightsError(
-                f"the weights are of another network; the first layer that differs is {other or 'none'} "
-                f"there and {mine or 'none'} here; its model is {trained.network.notation!r}"
+                "the weights are of another network; the first layer that differs is "
+                f"{other or 'none'} there and {mine or 'none'} here; its model is "
+                f"{trained.network.notation!r}"
             )
     others = None not in (classes, trained.classes) and tuple(classes or ()) != trained.classes
     new = [last.name] if others or theirs[-1] != last else []
