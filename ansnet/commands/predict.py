@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import warnings
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 PROG = "python -m ansnet predict"
 SHIPPED = "resnet9"
+EXPLAINED = Path("explained")
 BATCH = 64
 TOP = 5
 FEW = 8  # pictures that are told of in a table each; more have a line each
@@ -38,7 +41,7 @@ examples:
   python -m ansnet predict holidays/ --run last --json
 
 A picture may have any size and any format that Pillow reads. The network is shown the square in its
-middle. Of a folder all files are taken, without those in folders in it.
+middle. Of a folder all files are taken, but not those of folders in it.
 
 Exit code: 0; 1 if a file could not be read, which is named, and others were; 2 if none was.
 """
@@ -82,7 +85,7 @@ def make_parser() -> OneLineParser:
         type=Path,
         metavar="FILE|FOLDER",
         help="where to draw it: a new .png for one picture, or a folder, which is made if need be "
-        "(otherwise the current one)",
+        f"(otherwise {EXPLAINED})",
     )
     add_json(parser)
     return parser
@@ -105,14 +108,14 @@ def predict_pictures(given: Namespace) -> int:
     trained = load(given)
     predictions: list[Prediction] = []
     unread: dict[Path, str] = {}
-    if not given.json:
-        print(introduction(trained))
     for start in range(0, len(pictures), BATCH):
         read, wrong = read_pictures(pictures[start : start + BATCH], trained.network.in_shape[1])
         for reason in wrong.values():
             print(f"{PROG}: {reason}", file=sys.stderr)
         found = predict_batch(trained, read, given) if read else []
-        if not given.json:
+        if found and not given.json:
+            if not predictions:
+                print(introduction(trained))
             print_predictions(found, pictures)
         predictions += found
         unread |= wrong
@@ -125,20 +128,27 @@ def find_pictures(words: Sequence[str]) -> list[Path]:
     """The files that are named, and those in the folders that are; hidden ones are passed over.
 
     Raises:
-        Mistake: a folder has no file.
+        Mistake: a folder has no file, or cannot be read.
     """
     found: list[Path] = []
     for path in map(Path, words):
-        if not path.is_dir():
-            found.append(path)
-            continue
-        files = sorted(
-            each for each in path.iterdir() if each.is_file() and not each.name.startswith(".")
-        )
-        if not files:
-            raise Mistake(f"{path}: there is no picture in this folder; name one that has some")
-        found += files
+        try:
+            found += files_in(path) if path.is_dir() else [path]
+        except OSError as error:
+            raise Mistake(f"{path} cannot be read ({error.strerror}); name another one") from error
     return found
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Those in it that are not hidden, by name.
+
+    Raises:
+        Mistake: there are none.
+    """
+    files = [each for each in folder.iterdir() if each.is_file() and not each.name.startswith(".")]
+    if not files:
+        raise Mistake(f"{folder}: there is no file in this folder; name one that has pictures")
+    return sorted(files)
 
 
 def check_out(given: Namespace, pictures: int) -> None:
@@ -180,7 +190,7 @@ def load(given: Namespace) -> TrainedNetwork:
 
     from ansnet.models.pretrained import shipped_file
     from ansnet.models.weights import WeightsError
-    from ansnet.training.checkpoint import read_trained
+    from ansnet.training.trained import read_trained
 
     try:
         path = path or shipped_file(SHIPPED)
@@ -204,16 +214,21 @@ def load(given: Namespace) -> TrainedNetwork:
 def read_pictures(
     paths: Sequence[Path], size: int
 ) -> tuple[dict[Path, NDArray[np.uint8]], dict[Path, str]]:
-    """The pictures as the network's input, size × size × 3 bytes, and of other files what is wrong."""
+    """The pictures as the network's input, size × size × 3 bytes, and of other files what is wrong.
+
+    What Pillow warns of, as of very many pixels, is read; what it refuses is wrong.
+    """
     from ansnet.data.picture import PictureError, as_bytes, open_picture
 
     read: dict[Path, NDArray[np.uint8]] = {}
     wrong: dict[Path, str] = {}
-    for path in paths:
-        try:
-            read[path] = as_bytes(open_picture(path, size), size)
-        except PictureError as error:
-            wrong[path] = str(error)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for path in paths:
+            try:
+                read[path] = as_bytes(open_picture(path, size), size)
+            except PictureError as error:
+                wrong[path] = str(error)
     return read, wrong
 
 
@@ -268,7 +283,9 @@ def explain(
         place = new_place(each.picture, out)
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            picture = open_picture(each.picture, SIDE)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                picture = open_picture(each.picture, SIDE)
             draw_explanation(place, picture, read[each.picture], own_heat, each.ranked[:TOP])
         except OSError as error:
             raise Mistake(
@@ -282,11 +299,11 @@ def new_place(picture: Path, out: Path | None) -> Path:
     """Where to explain a picture: the file that is named, or in the folder one that is not there."""
     if out is not None and out.suffix.lower() == ".png" and not out.is_dir():
         return out
-    folder = out or Path()
-    place, number = folder / f"{picture.stem}-explained.png", 1
+    folder = out or EXPLAINED
+    place, number = folder / f"{picture.stem}.png", 1
     while place.exists():
         number += 1
-        place = folder / f"{picture.stem}-explained-{number}.png"
+        place = folder / f"{picture.stem}-{number}.png"
     return place
 
 
@@ -306,22 +323,27 @@ def print_predictions(found: Sequence[Prediction], pictures: Sequence[Path]) -> 
         for each in found:
             print(f"\n{table(each)}")
         return
-    width = max(len(str(picture)) for picture in pictures)
+    width = max(len(shown(picture)) for picture in pictures)
     for each in found:
         words = [f"{name} {probability:.1%}" for name, probability in each.ranked[:3]]
-        told = "" if each.explanation is None else f"   {each.explanation}"
-        print(f"{each.picture!s:<{width}}  {', '.join(words)}{told}")
+        told = "" if each.explanation is None else f"   {shown(each.explanation)}"
+        print(f"{shown(each.picture):<{width}}  {', '.join(words)}{told}")
 
 
 def table(prediction: Prediction) -> str:
     """The likeliest classes, a line each, with bars."""
     top = prediction.ranked[:TOP]
     width = max(len(name) for name, _ in prediction.ranked)
-    lines = [str(prediction.picture)]
+    lines = [shown(prediction.picture)]
     lines += [f"  {name:<{width}}  {share:7.2%}  {bar(share)}".rstrip() for name, share in top]
     if prediction.explanation is not None:
-        lines.append(f"  explained in {prediction.explanation}")
+        lines.append(f"  explained in {shown(prediction.explanation)}")
     return "\n".join(lines)
+
+
+def shown(path: Path) -> str:
+    """A name as it can be printed, whatever bytes it is of."""
+    return os.fsencode(path).decode(errors="replace")
 
 
 def bar(share: float) -> str:

@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -88,26 +87,34 @@ def read_weights(path: Path) -> TrainedNetwork:
     Raises:
         WeightsError: there is no such file, or it is damaged, or no such file at all.
     """
-    about, tensors = read_file(path)
+    description, tensors = read_file(path)
     try:
+        about = json.loads(description)
         channels, height, width = about["in_shape"]
         network = Network(about["notation"], (channels, height, width), about["bias"])
         network.load_state_dict(tensors)
         classes, normalisation = about["classes"], about["normalisation"]
-        return TrainedNetwork(
+        trained = TrainedNetwork(
             network.eval(),
             classes and tuple(classes),
             normalisation and {name: tuple(each) for name, each in normalisation.items()},
             about["dataset"],
         )
+        written = about["sha256"]
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(
             f"{path}: its description and its weights do not agree; fetch or write it anew"
         ) from error
+    if written != digest(tensors):
+        raise WeightsError(
+            f"{path}: the file is damaged, its weights have another SHA-256 than it says; fetch or "
+            "write it anew"
+        )
+    return trained
 
 
-def read_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The description and the tensors of a file, which are the ones that were written.
+def read_file(path: Path) -> tuple[str, dict[str, Tensor]]:
+    """The description of a network, in JSON, and the tensors that a file holds.
 
     Raises:
         WeightsError: as `read_weights`.
@@ -127,13 +134,7 @@ def read_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             f"{path}: the file does not say what network its weights are of; name one that ansnet has "
             "written"
         )
-    about: dict[str, Any] = json.loads(metadata[KEY])
-    if about.get("sha256") != digest(tensors):
-        raise WeightsError(
-            f"{path}: the file is damaged, its weights have another SHA-256 than it says; fetch or "
-            "write it anew"
-        )
-    return about, tensors
+    return metadata[KEY], tensors
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:

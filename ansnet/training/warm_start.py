@@ -16,7 +16,7 @@ from torch import nn
 from ansnet.models import Network
 from ansnet.models.pretrained import list_pretrained, shipped_file
 from ansnet.models.weights import TrainedNetwork, WeightsError
-from ansnet.training.checkpoint import read_trained
+from ansnet.training.trained import read_trained
 from ansnet.training.settings import Settings, SettingsError
 
 SHIPPED = "pretrained"
@@ -75,7 +75,7 @@ def load_weights(
 
     Args:
         network: to be trained.
-        trained: see `ansnet.training.checkpoint.read_trained`.
+        trained: see `ansnet.training.trained.read_trained`.
         classes: of the network; None if they are not known, or the same.
 
     Returns:
