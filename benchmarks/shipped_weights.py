@@ -27,10 +27,10 @@ from ansnet.commands.runs import NoRunError, find_checkpoint
 from ansnet.data import DataError
 from ansnet.models.pretrained import FOLDER
 from ansnet.models.weights import WeightsError, read_weights, write_weights
-from ansnet.training.trained import read_trained
 from ansnet.training.evaluation import Evaluation, evaluate
 from ansnet.training.history import read_history
 from ansnet.training.settings import Recipe
+from ansnet.training.trained import read_trained
 from summary import markdown
 
 # of hparams.yaml, beside the recipe

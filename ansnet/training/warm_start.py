@@ -16,8 +16,8 @@ from torch import nn
 from ansnet.models import Network
 from ansnet.models.pretrained import list_pretrained, shipped_file
 from ansnet.models.weights import TrainedNetwork, WeightsError
-from ansnet.training.trained import read_trained
 from ansnet.training.settings import Settings, SettingsError
+from ansnet.training.trained import read_trained
 
 SHIPPED = "pretrained"
 
