@@ -62,13 +62,13 @@ def grad_cam(network: nn.Module, images: Tensor, classes: Tensor, layer: str | N
         with torch.enable_grad():
             # the gradient flows from the scores to the maps, also where no weight asks for one
             scores = network(images.detach().requires_grad_())
+            # an image's score does not depend on the others': of their sum, each has its own gradient
+            y = scores.gather(1, classes[:, None]).sum()
     finally:
         hook.remove()
     (A,) = maps
     if A.ndim != 4:
         raise NoMapsError(f"the output of layer {layer} is {list(A.shape)}, and no maps")
-    # an image's score does not depend on the other images: of the sum, each has its own gradient
-    y = scores.gather(1, classes[:, None]).sum()
     (grad_A,) = torch.autograd.grad(y, A)
     alpha = grad_A.mean((2, 3))  # (1)
     return torch.einsum("nk,nkij->nij", alpha, A.detach()).relu()  # (2)

@@ -149,4 +149,4 @@ def draw_bars(axes: Axes, names: Sequence[str], shares: Sequence[float]) -> None
             color="white" if inside else "black",
             fontsize=11,
         )
-    axes.set_title("what it takes it for", fontsize=11)
+    axes.set_title("what it is taken for", fontsize=11)
