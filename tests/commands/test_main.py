@@ -23,7 +23,7 @@ def test_without_a_command_the_usage_is_an_error(capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize(
     ("name", "advice"),
-    [("evalute", "did you mean evaluate?"), ("xyzzy", "known are train, evaluate, summary")],
+    [("evalute", "did you mean evaluate?"), ("xyzzy", "known are train, evaluate, ")],
 )
 def test_an_unknown_command_is_one_line(
     name: str, advice: str, capsys: pytest.CaptureFixture[str]
@@ -43,7 +43,15 @@ def test_each_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["evaluate", "--help"], ["evaluate", "nowhere"], ["summary", "-h"]]
+    "words",
+    [
+        ["--help"],
+        ["evaluate", "--help"],
+        ["evaluate", "nowhere"],
+        ["summary", "-h"],
+        ["predict", "--help"],
+        ["predict", "a.png", "--run=nowhere"],
+    ],
 )
 def test_nothing_heavy_is_loaded_for_what_needs_none(words: list[str]) -> None:
     code = (

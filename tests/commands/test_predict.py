@@ -5,72 +5,16 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from ansnet.commands import predict
 from ansnet.commands.main import main
-from ansnet.data.augmentation import MEAN, STD
 from ansnet.models import Network, pretrained
 from ansnet.models.weights import TrainedNetwork, write_weights
-
-CLASSES = ("red", "green", "blue")
-COLOURS = {"red": (250, 10, 10), "green": (10, 250, 10), "blue": (10, 10, 250)}
-
-
-def knows_colours(notation: str = "M(8), L(3)") -> TrainedNetwork:
-    """A network that tells by the brightest of red, green and blue; the weights are set by hand."""
-    network = Network(notation).eval()
-    with torch.no_grad():
-        linear = list(network.children())[-1]
-        weight = torch.zeros(3, 3, linear.in_features // 3)
-        weight[range(3), range(3)] = 0.25
-        linear.weight.copy_(weight.flatten(1))
-        linear.bias.zero_()
-    return TrainedNetwork(network, CLASSES, {"mean": MEAN, "std": STD}, "colours")
-
-
-@pytest.fixture
-def weights(tmp_path: Path) -> str:
-    path = tmp_path / "colours.safetensors"
-    write_weights(path, knows_colours())
-    return f"--run={path}"
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """A folder with a picture of each colour, each of another format."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for name, suffix, size in (
-        ("red", "png", (40, 60)),
-        ("green", "jpg", (200, 90)),
-        ("blue", "gif", (7, 5)),
-    ):
-        Image.new("RGB", size, COLOURS[name]).save(folder / f"{name}.{suffix}")
-    return folder
-
-
-def predicted(words: list[str], capsys: pytest.CaptureFixture[str], code: int = 0) -> dict[str, Any]:
-    """What ``--json`` prints."""
-    assert main(["predict", "--json", *words]) == code
-    shown: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return shown
-
-
-def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """The line that is said before the exit code 2."""
-    with pytest.raises(SystemExit) as exit_:
-        main(["predict", *words])
-    captured = capsys.readouterr()
-    assert exit_.value.code == 2
-    assert captured.out == ""
-    assert captured.err.count("\n") == 1
-    return captured.err
+from tests.commands.colours import CLASSES, COLOURS, knows_colours, predicted, refused
 
 
 @pytest.mark.parametrize("views", ["plain", "flip", "shift", "flip_shift"])
@@ -280,89 +224,6 @@ def test_a_name_of_any_bytes_is_printed(
     (photos / "red.png").rename(named)
     assert main(["predict", str(named), weights]) == 0
     assert "b�ro.png" in capsys.readouterr().out
-
-
-@pytest.fixture
-def explainable(tmp_path: Path) -> str:
-    path = tmp_path / "explainable.safetensors"
-    write_weights(path, knows_colours("M(4), L(3)"))
-    return f"--run={path}"
-
-
-def test_explanations_are_drawn_beside_each_other_and_none_is_overwritten(
-    photos: Path,
-    explainable: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    first = predicted([str(photos), explainable, "--explain"], capsys)
-    drawn = sorted(Path("explained").iterdir())
-    assert [path.name for path in drawn] == ["blue.png", "green.png", "red.png"]
-    assert sorted(each["explanation"] for each in first["pictures"]) == [str(path) for path in drawn]
-    before = {path: path.read_bytes() for path in drawn}
-    second = predicted([str(photos / "red.png"), explainable, "--explain"], capsys)
-    assert second["pictures"][0]["explanation"] == str(Path("explained/red-2.png"))
-    assert all(path.read_bytes() == content for path, content in before.items())
-    with Image.open("explained/red-2.png") as picture:
-        assert picture.width > picture.height > 200
-
-
-@pytest.mark.parametrize("out", ["new.png", "new", "deep/new", "deep/new.PNG"])
-def test_an_explanation_goes_where_it_is_told_to(
-    out: str, photos: Path, explainable: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    place = tmp_path / out
-    words = [str(photos / "red.png"), explainable, "--explain", f"--out={place}"]
-    assert main(["predict", *words]) == 0
-    expected = place if place.suffix else place / "red.png"
-    assert f"explained in {expected}" in capsys.readouterr().out
-    assert expected.is_file()
-
-
-def test_what_is_there_is_not_overwritten(
-    photos: Path, explainable: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    content = (photos / "red.png").read_bytes()
-    words = [str(photos / "green.jpg"), explainable, "--explain", f"--out={photos / 'red.png'}"]
-    assert "red.png: this is there already; name a new file, or a folder" in refused(words, capsys)
-    assert (photos / "red.png").read_bytes() == content
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["red.png", "--out=a.png"], "--out a.png has no effect without --explain; add it"),
-        (
-            ["red.png", "blue.gif", "--explain", "--out=a.png"],
-            "there are 2 files to explain; name a folder",
-        ),
-        (["red.png", "--explain", "--out=a.jpg"], "name a file that ends in .png, or a folder"),
-        (["red.png", "--explain", "--out=red.png/deep"], "cannot be written"),
-    ],
-)
-def test_wrong_places_are_refused(
-    words: list[str],
-    message: str,
-    photos: Path,
-    explainable: str,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(photos)
-    assert message in refused([*words, explainable], capsys)
-    assert len(list(photos.iterdir())) == 3
-
-
-def test_a_network_without_maps_is_not_explained(
-    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write_weights(tmp_path / "a.safetensors", knows_colours("L(3)"))
-    words = [str(photos / "red.png"), f"--run={tmp_path / 'a.safetensors'}"]
-    assert main(["predict", *words]) == 0
-    capsys.readouterr()
-    assert "--explain: no layer of the network makes maps" in refused([*words, "--explain"], capsys)
 
 
 def test_without_a_run_it_is_the_network_that_comes_trained(
