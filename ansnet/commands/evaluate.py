@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ansnet.commands.confusion import by_classes
 from ansnet.commands.options import add_best, add_data_dir, add_json, add_run
 from ansnet.commands.parser import OneLineParser
-from ansnet.commands.runs import NoRunError, find_checkpoint
+from ansnet.commands.runs import NoRunError, find_checkpoint, load_classifier
 from ansnet.training.datasets import FOLDER
 from ansnet.training.settings import DATA_DIR_VARIABLE
 
@@ -52,16 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from ansnet.data import DataError
     from ansnet.training.evaluation import evaluate
-    from ansnet.training.resume import NO_CHECKPOINT
 
     try:
         classifier, batches = load(checkpoint, given.data_dir)
-    except DataError as error:
+    except (DataError, NoRunError) as error:
         parser.error(str(error))
-    except (*NO_CHECKPOINT, TypeError):
-        parser.error(f"{checkpoint}: this is no checkpoint of a run; name one")
-    except ValueError as error:
-        parser.error(f"{checkpoint}: {error}")
     evaluation = evaluate(classifier.network, batches)
     own = own_accuracy(checkpoint)
     if given.json:
@@ -74,9 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def load(checkpoint: Path, data_dir: str | None) -> tuple[Any, Any]:
     """The classifier of a checkpoint, and the validation images in batches like the run's."""
     from ansnet.data import DataError, make_data_module
-    from ansnet.training.classifier import ImageClassifier
 
-    classifier = ImageClassifier.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+    classifier = load_classifier(checkpoint)
     dataset, settings = str(classifier.dataset), recorded(checkpoint)
     if dataset.startswith(FOLDER):
         dataset = f"{FOLDER}{data_dir}" if data_dir else dataset
