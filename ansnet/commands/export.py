@@ -183,8 +183,8 @@ def report(checkpoint: Path, file: Path, subject: Subject, checked: Checked, cod
     return "\n".join(
         [
             f"{checkpoint} → {file}, {file.stat().st_size / 1e6:.2f} MB",
-            f"checked   loaded again: the scores of {sizes} images, up to {checked.largest:.3g}, are the "
-            f"checkpoint's within {checked.difference:.1e}",
+            f"checked   loaded again: the scores of {sizes} images, up to {checked.largest:.3g}, are "
+            f"the checkpoint's within {checked.difference:.1e}",
             f"images    {shape}, float32, {description_of(subject)}",
             f"scores    {batch} × {len(classes) if classes else 'classes'}"
             + (f": {', '.join(classes)}" if classes else ""),
