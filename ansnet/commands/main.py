@@ -11,6 +11,7 @@ COMMANDS = {
     "train": "train a network, as train.py does",
     "evaluate": "what a trained network gets right, and what it takes for what",
     "predict": "what is on a picture, and where the network has looked",
+    "compare": "recorded runs: which settings differ, curves, figures with ±",
     "export": "a trained network in a file for other programs, checked",
     "summary": "a network's layers: shapes, parameters, multiply-adds",
     "check": "run the battery on a differentiable function",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,17 +37,67 @@ def find_checkpoint(run: str, log_dir: Path, best: bool = False) -> Path:
                 f"no run in {log_dir} has a checkpoint; train one, or name another --log-dir"
             )
         return in_folder(checkpoints[-1].parent.parent, best)
-    folders = [folder for folder in (Path(run), log_dir / run) if folder.is_dir()]
-    folders = folders[:1] or sorted(folder for folder in log_dir.glob(f"*/{run}") if folder.is_dir())
-    if not folders:
+    return in_folder(only_folder(run, log_dir), best)
+
+
+def find_runs(names: Sequence[str], log_dir: Path) -> list[Path]:
+    """The folders of recorded runs, whether they have checkpoints or not, each once.
+
+    Args:
+        names: of each a folder, a file in it or in its ``checkpoints/``, its name in ``log_dir``, as
+            ``vgg7/version_3``, or ``version_3`` if there is one such; a pattern of such names, as
+            ``vgg7/version_*``; or ``last``, the run that was recorded last.
+        log_dir: where runs are recorded.
+
+    Raises:
+        NoRunError: there is none, or more than one, or no record in the folder.
+    """
+    found = {folder.resolve(): folder for name in names for folder in matching(name, log_dir)}
+    return list(found.values())
+
+
+def matching(name: str, log_dir: Path) -> list[Path]:
+    """The folders that one name stands for."""
+    path = Path(name)
+    if path.is_file():
+        folder = path.parent
+        return [recorded(folder.parent if folder.name == "checkpoints" else folder)]
+    if name == "last" and not path.exists():
+        tables = sorted(log_dir.glob("**/metrics.csv"), key=lambda table: table.stat().st_mtime)
+        if not tables:
+            raise NoRunError(f"no run is recorded in {log_dir}; train one, or name another --log-dir")
+        return [tables[-1].parent]
+    if any(character in name for character in "*?["):
+        # the shell has expanded what it could
+        found = [each for each in sorted(log_dir.glob(name)) if (each / "metrics.csv").is_file()]
+        if not found:
+            raise NoRunError(f"no run in {log_dir} is named like {name!r}; name another --log-dir")
+        return found
+    return [recorded(only_folder(name, log_dir))]
+
+
+def only_folder(run: str, log_dir: Path) -> Path:
+    """The one folder that a name stands for."""
+    found = [folder for folder in (Path(run), log_dir / run) if folder.is_dir()]
+    found = found[:1] or sorted(folder for folder in log_dir.glob(f"*/{run}") if folder.is_dir())
+    if not found:
         raise NoRunError(
             f"there is no run {run!r}, neither as a path nor in {log_dir}; name a folder, a "
             "checkpoint, version_3 or last"
         )
-    if len(folders) > 1:
-        names = ", ".join(str(folder) for folder in folders)
-        raise NoRunError(f"there are {len(folders)} runs {run!r}: {names}; name one of them")
-    return in_folder(folders[0], best)
+    if len(found) > 1:
+        names = ", ".join(str(folder) for folder in found)
+        raise NoRunError(f"there are {len(found)} runs {run!r}: {names}; name one of them")
+    return found[0]
+
+
+def recorded(folder: Path) -> Path:
+    """The folder, if a run has recorded itself in it."""
+    if (folder / "metrics.csv").is_file():
+        return folder
+    inside = len(list(folder.glob("*/metrics.csv")))
+    advice = f"; it holds {inside} runs, name them: {folder}/*" if inside else "; name a run's folder"
+    raise NoRunError(f"{folder} holds no metrics.csv, which a run leaves{advice}")
 
 
 def in_folder(folder: Path, best: bool) -> Path:

@@ -13,7 +13,8 @@ class Epoch:
     """The figures after an epoch; epoch 0 is the untrained network.
 
     The accuracy with test-time augmentation, ``val_accuracy_tta``, is known after a run's last epoch,
-    if asked for; the seconds of training so far, ``training_seconds``, only of a trained network.
+    if asked for; the seconds of training so far, ``training_seconds``, and the images trained on a
+    second in this epoch, only of a trained network.
     """
 
     epoch: int
@@ -23,6 +24,7 @@ class Epoch:
     val_accuracy: float
     val_accuracy_tta: float | None = None
     training_seconds: float | None = None
+    images_per_second: float | None = None
 
 
 def read_history(metrics_csv: Path) -> list[Epoch]:
@@ -35,7 +37,7 @@ def read_history(metrics_csv: Path) -> list[Epoch]:
         The epochs in order.
     """
     figures = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
-    columns = (*figures, "val/accuracy_tta", "training_seconds")
+    columns = (*figures, "val/accuracy_tta", "training_seconds", "images_per_second")
     measured: dict[int, dict[str, float]] = {}
     with metrics_csv.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):

@@ -1,0 +1,249 @@
+"""Recorded runs beside each other: what differs in their settings, their figures, their curves.
+
+Runs that differ only in their seed are one group, of which mean and standard deviation are told, that
+of a sample (over n − 1). Where and how fast it was computed does not divide a group, nor does a setting
+that has no effect.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import takewhile
+from pathlib import Path
+from statistics import harmonic_mean, mean, stdev
+from typing import Any
+
+from ansnet.training.history import Epoch, best_epoch, read_history
+from ansnet.training.settings import Settings, defaults, takes_effect
+
+# what was computed on, and what changes no more than time and rounding
+MACHINE = (
+    *(
+        "accelerator",
+        "gpu",
+        "compile",
+        "channels_last",
+        "machine",
+        "cores",
+        "cpu_capability",
+        "threads",
+    ),
+    *("python", "torch", "torchvision", "lightning", "resume"),
+)
+# where files lay; how the learning rate was come by; and what follows from the model
+LEFT_OUT = ("data_dir", "log_dir", "mirror", "find_lr", "parameters")
+OPTIONS = {setting.name for setting in fields(Settings)}
+
+
+class RecordError(ValueError):
+    """A folder that holds no readable record of a run; the message names the file and the reason."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run has recorded.
+
+    Attributes:
+        folder: in which its files are.
+        settings: those that decide what is trained, less the seed.
+        machine: what it was computed on (`MACHINE`).
+        seed: of its random numbers.
+        history: its epochs.
+    """
+
+    folder: Path
+    settings: dict[str, Any]
+    machine: dict[str, Any]
+    seed: int
+    history: list[Epoch]
+
+
+def read_record(folder: Path) -> Record:
+    """Read ``hparams.yaml`` and ``metrics.csv``.
+
+    An option that an older ansnet did not have has its default.
+
+    Raises:
+        RecordError: one of them is missing or damaged, or no epoch was completed.
+    """
+    told = read_settings(folder / "hparams.yaml")
+    table = folder / "metrics.csv"
+    try:
+        history = read_history(table)
+    except OSError as error:
+        raise RecordError(f"{table}: it cannot be read ({error.strerror})") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise RecordError(f"{table}: it is damaged ({error})") from error
+    if all(epoch.epoch == 0 for epoch in history):
+        raise RecordError(f"{table}: it holds no epoch that was completed")
+    values = {**defaults(Settings), **{name: each for name, each in told.items() if each is not None}}
+    seed = values.pop("seed")
+    machine = {name: values.pop(name, None) for name in MACHINE}
+    for name in LEFT_OUT:
+        values.pop(name, None)
+    settings = {
+        name: values[name]
+        for name in sorted(values)
+        if name not in OPTIONS or takes_effect(name, values)
+    }
+    return Record(folder, settings, machine, seed, history)
+
+
+def read_settings(file: Path) -> dict[str, Any]:
+    """What ``hparams.yaml`` says.
+
+    Raises:
+        RecordError: as `read_record`.
+    """
+    import yaml
+
+    try:
+        told = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecordError(f"{file}: it cannot be read ({error.strerror})") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecordError(f"{file}: it is damaged ({' '.join(str(error).split())})") from error
+    if not isinstance(told, dict) or not isinstance(told.get("model"), str):
+        raise RecordError(f"{file}: these are no settings of a run")
+    if not isinstance(told.get("seed", 0), int):
+        raise RecordError(f"{file}: it is damaged (the seed is {told['seed']!r})")
+    return told
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A figure of several runs.
+
+    Attributes:
+        mean: over them.
+        deviation: the standard deviation of the sample; None of a single run.
+    """
+
+    mean: float
+    deviation: float | None
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        return cls(mean(values), stdev(values) if len(values) > 1 else None)
+
+
+FIGURES: dict[str, Callable[[Sequence[Epoch]], float | None]] = {
+    "epochs": lambda history: history[-1].epoch,
+    "accuracy": lambda history: history[-1].val_accuracy,
+    "accuracy_tta": lambda history: history[-1].val_accuracy_tta,
+    "best_accuracy": lambda history: best_epoch(list(history)).val_accuracy,
+    "loss": lambda history: history[-1].val_loss,
+    "training_seconds": lambda history: history[-1].training_seconds,
+    "images_per_second": lambda history: speed(history),
+}
+"""Of a run by its epochs: after the last, but for the best accuracy; None if it was not recorded."""
+
+
+def speed(history: Sequence[Epoch]) -> float | None:
+    """Images trained on a second, over all epochs: they have as many images, so the harmonic mean."""
+    known = [epoch.images_per_second for epoch in history if epoch.images_per_second is not None]
+    return harmonic_mean(known) if known else None
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ only in their seed.
+
+    Attributes:
+        name: of their folders, from where they part.
+        records: of the runs, one or more.
+    """
+
+    name: str
+    records: list[Record]
+
+    def figure(self, name: str) -> Spread | None:
+        """One of `FIGURES`; None unless each run has it."""
+        values = [FIGURES[name](record.history) for record in self.records]
+        known = [value for value in values if value is not None]
+        return Spread.of(known) if len(known) == len(values) else None
+
+    def curve(self, quantity: str) -> list[tuple[int, Spread]]:
+        """An attribute of `Epoch` after each epoch of training that all runs have completed."""
+        by_epoch = [{epoch.epoch: epoch for epoch in record.history} for record in self.records]
+        shared = sorted(set.intersection(*(set(epochs) for epochs in by_epoch)) - {0})
+        return [
+            (epoch, Spread.of([getattr(epochs[epoch], quantity) for epochs in by_epoch]))
+            for epoch in shared
+        ]
+
+
+def grouped(records: Sequence[Record]) -> list[Group]:
+    """The groups, in the order of their first runs."""
+    groups: list[list[Record]] = []
+    for record in records:
+        group = next((group for group in groups if group[0].settings == record.settings), None)
+        if group is None:
+            groups.append([record])
+        else:
+            group.append(record)
+    names = dict(zip(map(id, records), short_names([r.folder for r in records]), strict=True))
+    return [Group(joined_name([names[id(record)] for record in group]), group) for group in groups]
+
+
+def short_names(folders: Sequence[Path]) -> list[str]:
+    """Paths, less what they have in common before they part."""
+    paths = [folder.resolve() for folder in folders]
+    parents = {path.parent for path in paths}
+    shared = Path(os.path.commonpath(parents))
+    return [str(path.relative_to(shared)) for path in paths]
+
+
+def joined_name(names: Sequence[str]) -> str:
+    """Several names as a shell's pattern writes them.
+
+    Example:
+        >>> joined_name(["seed_0_cpu", "seed_1_cpu"]), joined_name([f"seed_{i}" for i in range(9)])
+        ('seed_{0,1}_cpu', 'seed_{0..8}')
+    """
+    if len(names) == 1:
+        return names[0]
+    start = shared_start(names).rstrip("0123456789")
+    end = shared_start([name[len(start) :][::-1] for name in names])[::-1].lstrip("0123456789")
+    middles = [name[len(start) : len(name) - len(end)] for name in names]
+    numbers = sorted(int(each) for each in middles if each.isdecimal())
+    if len(numbers) == len(names) > 2 and numbers == list(range(numbers[0], numbers[-1] + 1)):
+        return f"{start}{{{numbers[0]}..{numbers[-1]}}}{end}"
+    return f"{start}{{{','.join(middles)}}}{end}"
+
+
+def shared_start(names: Sequence[str]) -> str:
+    """The letters with which all begin."""
+    alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
+    return "".join(letters[0] for letters in alike)
+
+
+def differing(groups: Sequence[Group], of: str = "settings") -> dict[str, list[list[Any]]]:
+    """What is not the same in all runs: by its name, for each group the values that it has there.
+
+    Args:
+        groups: which are compared.
+        of: ``"settings"`` or ``"machine"``.
+    """
+    tables = [[getattr(record, of) for record in group.records] for group in groups]
+    names = sorted({name for group in tables for table in group for name in table})
+    found = {name: [distinct(name, group) for group in tables] for name in names}
+    found = {
+        name: values
+        for name, values in found.items()
+        # what is off and what has no effect are the same
+        if len({repr(value or None) for group in values for value in group}) > 1
+    }
+    if "model" in found:  # whose notation it is
+        found.pop("notation", None)
+    return found
+
+
+def distinct(name: str, tables: Sequence[Mapping[str, Any]]) -> list[Any]:
+    values: list[Any] = []
+    for table in tables:
+        if table.get(name) not in values:
+            values.append(table.get(name))
+    return values
