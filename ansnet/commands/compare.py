@@ -13,6 +13,7 @@ from typing import Any
 from ansnet.commands.options import add_json, add_run
 from ansnet.commands.parser import OneLineParser
 from ansnet.commands.runs import NoRunError, find_runs
+from ansnet.commands.table import percent, table
 from ansnet.training.comparison import (
     FIGURES,
     Group,
@@ -126,14 +127,12 @@ def figure(name: str, spread: Spread | None) -> str:
     """A figure as a person reads it, in the unit of its column."""
     if spread is None:
         return "–"
-    scale, digits, unit = 1.0, 2, ""
+    scale, digits, unit = 1.0, 0, ""
     match name:
         case "accuracy" | "accuracy_tta" | "best_accuracy":
-            scale = 100
+            return percent(spread.mean, spread.deviation)
         case "loss":
             digits = 4
-        case "images_per_second" | "epochs":
-            digits = 0
         case "training_seconds":
             scale, digits, unit = (1, 1, " s") if spread.mean < 120 else (1 / 60, 1, " min")
     text = f"{scale * spread.mean:,.{digits}f}"
@@ -150,19 +149,6 @@ def word(value: Any) -> str:
         return "yes" if value else "no"
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"
-
-
-def table(rows: Sequence[Sequence[str]], left: int) -> str:
-    """Rows under a header; so many columns flush left, the others right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        padded = [
-            f"{cell:<{width}}" if number < left else f"{cell:>{width}}"
-            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(padded).rstrip())
-    return "\n".join(lines)
 
 
 def as_json(groups: Sequence[Group], picture: Path) -> dict[str, Any]:

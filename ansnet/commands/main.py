@@ -13,6 +13,7 @@ COMMANDS = {
     "predict": "what is on a picture, and where the network has looked",
     "compare": "recorded runs: which settings differ, curves, figures with ±",
     "export": "a trained network in a file for other programs, checked",
+    "models": "the networks that have a name: size, and the accuracy recorded",
     "summary": "a network's layers: shapes, parameters, multiply-adds",
     "check": "run the battery on a differentiable function",
     "capabilities": "the battery's table of ansnet's own operations",
