@@ -10,7 +10,7 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-from ansnet.commands.options import add_json, add_run
+from ansnet.commands.options import add_json, add_picture, add_run, check_picture
 from ansnet.commands.parser import OneLineParser
 from ansnet.commands.runs import NoRunError, find_runs
 from ansnet.commands.table import percent, table
@@ -35,13 +35,7 @@ def make_parser() -> OneLineParser:
         "picture. Runs that differ only in their seed are one group: mean ± standard deviation.",
     )
     add_run(parser, several=True)
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("compare.png"),
-        metavar="FILE",
-        help="where the picture of the curves goes, a PNG; what is there is overwritten",
-    )
+    add_picture(parser, "compare.png", "the curves")
     add_json(parser)
     return parser
 
@@ -50,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Compare the runs that the command line names."""
     parser = make_parser()
     given = parser.parse_args(arguments)
+    check_picture(parser, given.out)
     try:
         folders = find_runs(given.runs, given.log_dir)
         if len(folders) < 2:
@@ -57,8 +52,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         groups = grouped([read_record(folder) for folder in folders])
     except (NoRunError, RecordError) as error:
         parser.error(str(error))
-    if given.out.suffix != ".png":
-        parser.error(f"--out {given.out}: the picture is a PNG; name a file that ends in .png")
     letters = [letter(number) for number in range(len(groups))]
     try:
         draw_comparison(groups, letters, given.out)

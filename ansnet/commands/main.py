@@ -9,6 +9,7 @@ from importlib import import_module
 
 COMMANDS = {
     "train": "train a network, as train.py does",
+    "find-lr": "find a learning rate by a hundred steps at rising ones",
     "evaluate": "what a trained network gets right, and what it takes for what",
     "predict": "what is on a picture, and where the network has looked",
     "compare": "recorded runs: which settings differ, curves, figures with ±",

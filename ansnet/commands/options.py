@@ -49,6 +49,27 @@ def add_json(parser: OneLineParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
 
+def add_picture(parser: OneLineParser, default: str, shows: str) -> None:
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(default),
+        metavar="FILE",
+        help=f"where the picture goes, a PNG of {shows}; what is there is overwritten",
+    )
+
+
+def check_picture(parser: OneLineParser, file: Path) -> None:
+    """Refuse a place where no picture can be written, before anything is computed."""
+    if file.suffix != ".png":
+        parser.error(f"--out {file}: the picture is a PNG; name a file that ends in .png")
+    if not file.parent.is_dir():
+        what = "is a file" if file.parent.exists() else "does not exist"
+        parser.error(f"--out {file}: the folder {file.parent} {what}; name another, or make it")
+    if file.is_dir():
+        parser.error(f"--out {file}: this is a folder; name a file in it")
+
+
 def add_backend(parser: OneLineParser) -> None:
     parser.add_argument(
         "--backend",

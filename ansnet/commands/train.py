@@ -7,7 +7,7 @@ the arguments have been read, so that ``--help`` and a mistyped flag are answere
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -37,11 +37,7 @@ def make_parser(prog: str = PROG) -> OneLineParser:
         action="store_true",
         help="print all settings of this command line as such a file, and train nothing",
     )
-    groups = {name: parser.add_argument_group(name) for name in GROUPS}
-    # what a run is and what it is made on first, then its recipe
-    own = len(fields(Recipe))
-    for setting in [*fields(Settings)[own:], *fields(Settings)[:own]]:
-        add_option(groups[declared(setting).group], setting)
+    groups = add_settings(parser)
     groups["training"].add_argument(
         "--repeat",
         type=PositiveInt,
@@ -50,6 +46,22 @@ def make_parser(prog: str = PROG) -> OneLineParser:
         help="train from so many seeds, this one and the next, and say mean and deviation",
     )
     return parser
+
+
+def add_settings(parser: OneLineParser, without: Collection[str] = ()) -> dict[str, Any]:
+    """Add the options of a training, and return the groups in which ``--help`` shows them.
+
+    Args:
+        parser: of a command that needs the settings of a training.
+        without: settings that it has no use for.
+    """
+    groups = {name: parser.add_argument_group(name) for name in GROUPS}
+    # what a run is and what it is made on first, then its recipe
+    own = len(fields(Recipe))
+    for setting in [*fields(Settings)[own:], *fields(Settings)[:own]]:
+        if setting.name not in without:
+            add_option(groups[declared(setting).group], setting)
+    return groups
 
 
 def add_option(group: Any, setting: Any) -> None:

@@ -94,7 +94,14 @@ def test_recorded_runs_without_checkpoints_and_without_torch(tmp_path: Path) -> 
         (["empty", "version_1"], "empty holds no metrics.csv, which a run leaves; name a run's folder"),
         (["damaged", "version_1"], "hparams.yaml: it is damaged"),
         (["version_1", "version_2", "--out=a.jpg"], "the picture is a PNG"),
-        (["version_1", "version_2", "--out=/nowhere/a.png"], "it cannot be written"),
+        (["version_1", "version_2", "--out=nowhere/a.png"], "the folder nowhere does not exist"),
+        (["version_1", "version_2", "--out=damaged/hparams.yaml/a.png"], "hparams.yaml is a file"),
+        (["version_1", "version_2", "--out=folder.png"], "this is a folder; name a file in it"),
+        pytest.param(
+            ["version_1", "version_2", "--out=/sys/a.png"],
+            "it cannot be written",
+            marks=pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="needs Linux's /sys"),
+        ),
         ([], "the following arguments are required: runs"),
     ],
 )
@@ -107,6 +114,7 @@ def test_wrong_input_is_one_line(
 ) -> None:
     monkeypatch.chdir(log_dir)
     Path("empty").mkdir()
+    Path("folder.png").mkdir()
     (write_run(Path("damaged"), [0.1, 0.5]) / "hparams.yaml").write_text("a: [")
     with pytest.raises(SystemExit) as exit_:
         main(["compare", "--log-dir=.", *words])
@@ -114,7 +122,7 @@ def test_wrong_input_is_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
-    assert not list(log_dir.glob("*.png"))
+    assert [path.name for path in log_dir.rglob("*.png")] == ["folder.png"]
 
 
 def test_last_is_the_run_that_was_recorded_last(

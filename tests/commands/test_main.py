@@ -23,7 +23,7 @@ def test_without_a_command_the_usage_is_an_error(capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize(
     ("name", "advice"),
-    [("evalute", "did you mean evaluate?"), ("xyzzy", "known are train, evaluate, ")],
+    [("evalute", "did you mean evaluate?"), ("xyzzy", "known are train, ")],
 )
 def test_an_unknown_command_is_one_line(
     name: str, advice: str, capsys: pytest.CaptureFixture[str]
