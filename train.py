@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Train on CIFAR-10, or on shapes10, which needs no download::
 
     python train.py --model resnet9 --accelerator gpu

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """``python -m ansnet``: see `ansnet.commands.main`."""
 
 import sys

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """``python -m ansnet``: which command is meant, and nothing loaded that another one needs."""
 
 from __future__ import annotations
@@ -6,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
+
+from ansnet.commands.completion import complete
 
 COMMANDS = {
     "train": "train a network, as train.py does",
@@ -24,6 +27,7 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Hand the command line to the command that it names, and return the exit code."""
+    complete(COMMANDS)
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help"):
         print(usage(), file=sys.stdout if words else sys.stderr)

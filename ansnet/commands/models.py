@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from ansnet.commands.options import add_json
+from ansnet.commands.completion import complete_models
+from ansnet.commands.options import add_completer, add_json
 from ansnet.commands.parser import OneLineParser
 from ansnet.commands.table import percent, table
 
@@ -39,9 +40,10 @@ def make_parser() -> OneLineParser:
         "image, and the accuracy that was recorded.",
         epilog=EPILOG,
     )
-    parser.add_argument(
+    pattern = parser.add_argument(
         "pattern", nargs="?", default="*", metavar="PATTERN", help="only these, as 'vgg*'"
     )
+    add_completer(pattern, complete_models)
     add_json(parser)
     return parser
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from argparse import Action
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from ansnet.commands.completion import complete_runs
 from ansnet.commands.parser import OneLineParser
 from ansnet.training.settings import DATA_DIR_VARIABLE
 
@@ -13,17 +16,19 @@ RUN = "a folder, a checkpoint, version_3, or last: the run that was trained last
 def add_run(parser: OneLineParser, several: bool = False) -> None:
     """The run that is meant, for `ansnet.commands.runs`, and where runs are looked for."""
     if several:
-        parser.add_argument("runs", nargs="+", metavar="RUN", help=RUN)
+        run = parser.add_argument("runs", nargs="+", metavar="RUN", help=RUN)
     else:
-        parser.add_argument("run", metavar="RUN", help=RUN)
+        run = parser.add_argument("run", metavar="RUN", help=RUN)
+    add_completer(run, complete_runs)
     add_log_dir(parser)
 
 
 def add_run_option(parser: OneLineParser, otherwise: str) -> None:
     """The run that is meant, where a command does without one, and where runs are looked for."""
-    parser.add_argument(
+    run = parser.add_argument(
         "--run", metavar="RUN", help=f"{RUN}; or a file of weights (otherwise {otherwise})"
     )
+    add_completer(run, complete_runs)
     add_log_dir(parser)
 
 
@@ -31,6 +36,11 @@ def add_log_dir(parser: OneLineParser) -> None:
     parser.add_argument(
         "--log-dir", type=Path, default=Path("lightning_logs"), metavar="DIR", help="where runs are"
     )
+
+
+def add_completer(action: Action, completer: Callable[..., Iterable[str]]) -> None:
+    """Have a shell offer what is meant by an argument; see `ansnet.commands.completion`."""
+    action.completer = completer  # type: ignore[attr-defined]
 
 
 def add_best(parser: OneLineParser) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from ansnet.commands.options import add_json
+from ansnet.commands.completion import complete_models
+from ansnet.commands.options import add_completer, add_json
 from ansnet.commands.parser import OneLineParser
 
 if TYPE_CHECKING:
@@ -23,9 +24,10 @@ def make_parser() -> OneLineParser:
         description="What a network is made of: of each layer the shape of its output, the parameters, "
         "the memory of its output in float32 and its multiply-adds, for one image.",
     )
-    parser.add_argument(
+    model = parser.add_argument(
         "model", help='vgg7, vgg7bn, resnet9, or a network in notation, as "CR(8), L(10)"'
     )
+    add_completer(model, complete_models)
     add_json(parser)
     return parser
 

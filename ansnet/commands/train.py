@@ -13,6 +13,8 @@ from typing import Any
 
 from jsonargparse.typing import PositiveInt
 
+from ansnet.commands.completion import complete_models
+from ansnet.commands.options import add_completer
 from ansnet.commands.parser import OneLineParser, add_switch
 from ansnet.training.options import declared
 from ansnet.training.settings import Recipe, Settings, SettingsError
@@ -75,7 +77,9 @@ def add_option(group: Any, setting: Any) -> None:
         return
     about = {"type": option.kind, "choices": option.choices, "metavar": option.metavar}
     given = {key: value for key, value in about.items() if value}
-    group.add_argument(f"--{name}", default=default, help=option.explanation, **given)
+    added = group.add_argument(f"--{name}", default=default, help=option.explanation, **given)
+    if setting.name == "model":
+        add_completer(added, complete_models)
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> None:

@@ -163,6 +163,7 @@ VGG7BN = replace(
     identity_init=True,
 )
 RESNET9 = replace(VGG7BN, max_epochs=12, flip="alternating", test_time_shift=True)
+RECIPES = {"vgg7": VGG7_FAST, "vgg7bn": VGG7BN, "resnet9": RESNET9}
 # of a network that nobody has tried: one of 8 and 16 filters learns less at a factor of 64
 NOTATION = replace(VGG7BN, bias_lr_factor=1.0)
 
@@ -179,7 +180,7 @@ def recommended_recipe(model: str, dataset: str) -> Recipe:
     """The recipe that completes what the command line leaves open."""
     if dataset == "shapes10":
         return NEWCOMER
-    recipe = {"vgg7": VGG7_FAST, "vgg7bn": VGG7BN, "resnet9": RESNET9}.get(model, NOTATION)
+    recipe = RECIPES.get(model, NOTATION)
     if dataset == "cifar10":
         return recipe
     from ansnet.training.adaptation import adapted
