@@ -65,4 +65,4 @@ def complete_models(**_: Any) -> Iterable[str]:
     """Names of models."""
     from ansnet.training.settings import RECIPES
 
-    return RECIPES
+    return [*RECIPES]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -39,7 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"python -m ansnet: error: unknown command {name!r}; {advice}", file=sys.stderr)
         return 2
     command = import_module(f"ansnet.commands.{name.replace('-', '_')}")
-    code: int | None = command.main(rest)
+    try:
+        code: int | None = command.main(rest)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read it, as head, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return code or 0
 
 

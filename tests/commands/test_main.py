@@ -34,6 +34,16 @@ def test_an_unknown_command_is_one_line(
     assert error.count("\n") == 1
 
 
+def test_whoever_has_read_enough_is_no_reason_for_a_stack_trace() -> None:
+    command = [sys.executable, "-m", "ansnet", "models", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()  # before anything is printed
+        assert process.wait() == 1
+        assert b"Traceback" not in process.stderr.read()
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
