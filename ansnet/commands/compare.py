@@ -13,7 +13,7 @@ from typing import Any
 from ansnet.commands.options import add_json, add_picture, add_run, check_picture
 from ansnet.commands.parser import OneLineParser
 from ansnet.commands.runs import NoRunError, find_runs
-from ansnet.commands.table import percent, table
+from ansnet.commands.table import table
 from ansnet.training.comparison import (
     FIGURES,
     Group,
@@ -21,6 +21,7 @@ from ansnet.training.comparison import (
     Spread,
     differing,
     grouped,
+    percent,
     read_record,
 )
 from ansnet.training.comparison_picture import draw_comparison

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from ansnet.commands.completion import complete_models
 from ansnet.commands.options import add_completer, add_json
 from ansnet.commands.parser import OneLineParser
-from ansnet.commands.table import percent, table
+from ansnet.commands.table import table
+from ansnet.training.comparison import percent
 
 if TYPE_CHECKING:
     from ansnet.models.recorded import Recorded

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ansnet.training.comparison import Group
+from ansnet.training.comparison import Group, percent
 
 STYLES = ("-", "--", ":", "-.")
 
@@ -84,7 +84,7 @@ def draw_last(
         bar = 100 * spread.deviation if spread.deviation is not None else None
         axes.errorbar(100 * spread.mean, row, xerr=bar, fmt="o", capsize=4, color=style["color"])
         axes.annotate(
-            f"{spread.mean:.2%}",
+            percent(spread.mean),
             (100 * spread.mean, row),
             xytext=(0, 5),
             textcoords="offset points",

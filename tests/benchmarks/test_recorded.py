@@ -9,13 +9,12 @@ import pytest
 import yaml
 
 import recorded
-from ansnet.commands.table import percent
 from ansnet.models import list_models
 from ansnet.models.recorded import read_recorded
-from ansnet.training.comparison import read_record
+from ansnet.training.comparison import percent, read_record
 from tests.training.test_comparison import write_run
 
-README = Path(__file__).parents[2] / "README.md"
+RESULTS = Path(__file__).parents[2] / "docs/results.md"
 
 
 def test_the_packages_table_is_that_of_the_records() -> None:
@@ -25,12 +24,12 @@ def test_the_packages_table_is_that_of_the_records() -> None:
 
 
 @pytest.mark.parametrize("model", list_models())
-def test_the_readme_says_the_same(model: str) -> None:
-    readme = README.read_text(encoding="utf-8")
+def test_the_results_page_says_the_same(model: str) -> None:
+    results = RESULTS.read_text(encoding="utf-8")
     found = read_recorded(model)
     assert found
     accuracies = [percent(each.accuracy, each.deviation) for each in found]
-    assert all(f"**{accuracy} %**" in readme for accuracy in accuracies)
+    assert all(f"**{accuracy} %**" in results for accuracy in accuracies)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from ansnet.commands.main import main
-from ansnet.commands.table import percent
 from ansnet.models import create_model, list_models, recorded
+from ansnet.training.comparison import percent
 
 
 def test_a_line_a_model(capsys: pytest.CaptureFixture[str]) -> None:

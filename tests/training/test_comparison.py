@@ -81,7 +81,7 @@ def test_an_option_of_later_has_its_default(tmp_path: Path) -> None:
     assert len(grouped([read_record(old), read_record(new)])) == 1
 
 
-def test_the_recorded_runs_give_the_figures_of_the_readme() -> None:
+def test_the_recorded_runs_give_the_figures_of_the_results_page() -> None:
     runs = [read_record(REFERENCE / f"vgg7bn/seed_{seed}") for seed in (0, 1)]
     (group,) = grouped(runs)
     accuracy, augmented = group.figure("accuracy"), group.figure("accuracy_tta")
@@ -89,8 +89,8 @@ def test_the_recorded_runs_give_the_figures_of_the_readme() -> None:
     assert augmented is not None
     assert f"{100 * accuracy.mean:.2f} ± {100 * (accuracy.deviation or 0):.2f}" == "90.34 ± 0.08"
     assert f"{100 * augmented.mean:.2f} ± {100 * (augmented.deviation or 0):.2f}" == "91.36 ± 0.04"
-    readme = Path(__file__).parents[2].joinpath("README.md").read_text()
-    assert "**90.34 ± 0.08 %** | 91.36 ± 0.04 %" in readme
+    results = Path(__file__).parents[2].joinpath("docs/results.md").read_text()
+    assert "**90.34 ± 0.08 %** | 91.36 ± 0.04 %" in results
 
 
 @pytest.mark.parametrize(
