@@ -20,6 +20,8 @@ from ansnet.commands.runs import NoRunError, find_checkpoint, load_classifier
 from ansnet.training.formats import FORMATS, loading_code
 
 if TYPE_CHECKING:
+    from ansnet.models.weights import TrainedNetwork
+    from ansnet.training.classifier import ImageClassifier
     from ansnet.training.export import Checked, Subject
 
 KINDS = "\n".join(f"  {name:<12} {form.holds}" for name, form in FORMATS.items())
@@ -38,7 +40,8 @@ class Mistake(Exception):
 def make_parser() -> OneLineParser:
     parser = OneLineParser(
         prog="python -m ansnet export",
-        description="Write a trained network to a file for other programs.",
+        description="Write a trained network, of a run or of a safetensors file, to a file for other "
+        "programs.",
         epilog=EPILOG,
     )
     add_run(parser)
@@ -155,23 +158,32 @@ def load(checkpoint: Path, given: Namespace) -> Subject:
     """What is exported.
 
     Raises:
-        Mistake: the file is to normalise images, and nobody knows by what.
+        Mistake: the file is to normalise images, and nobody knows by what; or it holds no weights.
         NoRunError: see `load_classifier`.
     """
-    from ansnet.models.weights import TrainedNetwork
+    from ansnet.models.weights import WeightsError, read_weights
     from ansnet.training.export import Subject
 
-    classifier = load_classifier(checkpoint)
-    if given.with_normalisation and classifier.normalisation is None:
+    try:
+        is_weights = checkpoint.suffix == ".safetensors"
+        trained = read_weights(checkpoint) if is_weights else trained_by(load_classifier(checkpoint))
+    except WeightsError as error:
+        raise Mistake(str(error)) from error
+    if given.with_normalisation and trained.normalisation is None:
         raise Mistake(
             f"{checkpoint}: it does not say by what its images were normalised; leave "
             "--with-normalisation out"
         )
+    return Subject(trained, given.with_normalisation, given.batch)
+
+
+def trained_by(classifier: ImageClassifier) -> TrainedNetwork:
+    from ansnet.models.weights import TrainedNetwork
+
     network: Any = classifier.network.eval()  # one of a notation, or else it would not have been read
     by = classifier.normalisation
     normalisation = None if by is None else {name: tuple(each) for name, each in by.items()}
-    trained = TrainedNetwork(network, classifier.classes, normalisation, classifier.dataset)
-    return Subject(trained, given.with_normalisation, given.batch)
+    return TrainedNetwork(network, classifier.classes, normalisation, classifier.dataset)
 
 
 def report(checkpoint: Path, file: Path, subject: Subject, checked: Checked, code: str) -> str:

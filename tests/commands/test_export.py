@@ -141,6 +141,22 @@ def test_a_file_may_normalise_its_images_itself(
     torch.testing.assert_close(scores, right, rtol=1e-4, atol=1e-4)
 
 
+def test_a_file_of_weights_is_exported_on(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights, further = tmp_path / "small.safetensors", tmp_path / "small.pt"
+    assert main(["export", str(runs["plain"]), "--format=safetensors", f"--out={weights}"]) == 0
+    assert main(["export", str(weights), "--format=torch", f"--out={further}"]) == 0
+    images = torch.rand(3, 3, 32, 32)
+    classifier = load_classifier(runs["plain"] / "checkpoints/last.ckpt").eval()
+    with torch.no_grad():
+        scores = exporting.load_torch(further)(images)
+        torch.testing.assert_close(scores, classifier(images), rtol=1e-4, atol=1e-4)
+    weights.write_bytes(b"no weights")
+    capsys.readouterr()
+    assert "no safetensors file" in refused([str(weights), "--format=pt2"], capsys)
+
+
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.values[0] in ("onnx", "pt2")])
 def test_a_fixed_batch(
     runs: dict[str, Path], tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
