@@ -183,6 +183,8 @@ def quiet() -> Iterator[None]:
         # PyTorch's exporters of its own functions that are to go
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
+        # torch.export.load of torch 2.11, of the weights that it has read itself
+        warnings.filterwarnings("ignore", "The given buffer is not writable", UserWarning)
         yield
 
 
