@@ -33,8 +33,8 @@ MACHINE = (
     ),
     *("python", "torch", "torchvision", "lightning", "resume"),
 )
-# where files lay; how the learning rate was come by; and what follows from the model
-LEFT_OUT = ("data_dir", "log_dir", "mirror", "find_lr", "parameters")
+# where files and records lay; how the learning rate was come by; and what follows from the model
+LEFT_OUT = ("data_dir", "log_dir", "mirror", "wandb", "mlflow", "find_lr", "parameters")
 OPTIONS = {setting.name for setting in fields(Settings)}
 
 
