@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ansnet.commands.confusion import by_classes
 from ansnet.commands.options import add_best, add_data_dir, add_json, add_run
 from ansnet.commands.parser import OneLineParser
-from ansnet.commands.runs import NoRunError, find_checkpoint, load_classifier
+from ansnet.commands.runs import NoRunError, find_checkpoint
 from ansnet.training.datasets import FOLDER
 from ansnet.training.settings import DATA_DIR_VARIABLE
 
@@ -51,11 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(str(error))
 
     from ansnet.data import DataError
+    from ansnet.models.weights import WeightsError
     from ansnet.training.evaluation import evaluate
 
     try:
         classifier, batches = load(checkpoint, given.data_dir)
-    except (DataError, NoRunError) as error:
+    except (DataError, WeightsError) as error:
         parser.error(str(error))
     evaluation = evaluate(classifier.network, batches)
     own = own_accuracy(checkpoint)
@@ -69,8 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def load(checkpoint: Path, data_dir: str | None) -> tuple[Any, Any]:
     """The classifier of a checkpoint, and the validation images in batches like the run's."""
     from ansnet.data import DataError, make_data_module
+    from ansnet.training.trained import read_run
 
-    classifier = load_classifier(checkpoint)
+    classifier = read_run(checkpoint)
     dataset, settings = str(classifier.dataset), recorded(checkpoint)
     if dataset.startswith(FOLDER):
         dataset = f"{FOLDER}{data_dir}" if data_dir else dataset

@@ -10,18 +10,16 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from textwrap import indent
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jsonargparse.typing import PositiveInt
 
 from ansnet.commands.options import add_best, add_json, add_run
 from ansnet.commands.parser import OneLineParser
-from ansnet.commands.runs import NoRunError, find_checkpoint, load_classifier
+from ansnet.commands.runs import NoRunError, find_checkpoint
 from ansnet.training.formats import FORMATS, loading_code
 
 if TYPE_CHECKING:
-    from ansnet.models.weights import TrainedNetwork
-    from ansnet.training.classifier import ImageClassifier
     from ansnet.training.export import Checked, Subject
 
 KINDS = "\n".join(f"  {name:<12} {form.holds}" for name, form in FORMATS.items())
@@ -159,14 +157,13 @@ def load(checkpoint: Path, given: Namespace) -> Subject:
 
     Raises:
         Mistake: the file is to normalise images, and nobody knows by what; or it holds no weights.
-        NoRunError: see `load_classifier`.
     """
-    from ansnet.models.weights import WeightsError, read_weights
+    from ansnet.models.weights import WeightsError
     from ansnet.training.export import Subject
+    from ansnet.training.trained import read_trained
 
     try:
-        is_weights = checkpoint.suffix == ".safetensors"
-        trained = read_weights(checkpoint) if is_weights else trained_by(load_classifier(checkpoint))
+        trained = read_trained(checkpoint)
     except WeightsError as error:
         raise Mistake(str(error)) from error
     if given.with_normalisation and trained.normalisation is None:
@@ -175,15 +172,6 @@ def load(checkpoint: Path, given: Namespace) -> Subject:
             "--with-normalisation out"
         )
     return Subject(trained, given.with_normalisation, given.batch)
-
-
-def trained_by(classifier: ImageClassifier) -> TrainedNetwork:
-    from ansnet.models.weights import TrainedNetwork
-
-    network: Any = classifier.network.eval()  # one of a notation, or else it would not have been read
-    by = classifier.normalisation
-    normalisation = None if by is None else {name: tuple(each) for name, each in by.items()}
-    return TrainedNetwork(network, classifier.classes, normalisation, classifier.dataset)
 
 
 def report(checkpoint: Path, file: Path, subject: Subject, checked: Checked, code: str) -> str:

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from ansnet.training.classifier import ImageClassifier
 
 
 class NoRunError(ValueError):
@@ -107,24 +103,3 @@ def in_folder(folder: Path, best: bool) -> Path:
         kind = "the best" if best else "the last"
         raise NoRunError(f"{folder} holds no checkpoint of {kind} epoch; name a run that was trained")
     return found[-1]
-
-
-def load_classifier(checkpoint: Path) -> ImageClassifier:
-    """What a run has trained, on the CPU.
-
-    Raises:
-        NoRunError: the file is no checkpoint of a run, or holds a network that no notation describes.
-    """
-    from ansnet.training.classifier import ImageClassifier
-    from ansnet.training.resume import NO_CHECKPOINT
-
-    try:
-        classifier = ImageClassifier.load_from_checkpoint(
-            checkpoint, map_location="cpu", weights_only=True
-        )
-    except (*NO_CHECKPOINT, TypeError) as error:
-        raise NoRunError(f"{checkpoint}: this is no checkpoint of a run; name one") from error
-    except ValueError as error:
-        raise NoRunError(f"{checkpoint}: {error}") from error
-    assert isinstance(classifier, ImageClassifier)
-    return classifier

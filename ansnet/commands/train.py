@@ -13,7 +13,6 @@ from typing import Any
 
 from jsonargparse.typing import PositiveInt
 
-from ansnet.commands.completion import complete_models
 from ansnet.commands.options import add_completer
 from ansnet.commands.parser import OneLineParser, add_switch
 from ansnet.training.options import declared
@@ -78,8 +77,8 @@ def add_option(group: Any, setting: Any) -> None:
     about = {"type": option.kind, "choices": option.choices, "metavar": option.metavar}
     given = {key: value for key, value in about.items() if value}
     added = group.add_argument(f"--{name}", default=default, help=option.explanation, **given)
-    if setting.name == "model":
-        add_completer(added, complete_models)
+    if option.suggested:
+        add_completer(added, lambda **_: option.suggested)
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> None:

@@ -15,7 +15,7 @@ import json
 import logging
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -61,7 +61,7 @@ class Subject:
         return tuple(self.trained.network.in_shape)
 
     @property
-    def normalisation(self) -> Mapping[str, tuple[float, ...]] | None:
+    def normalisation(self) -> Mapping[str, Sequence[float]] | None:
         """What the images have to be normalised by before the file is given them."""
         return None if self.normalises else self.trained.normalisation
 
@@ -107,7 +107,7 @@ class Subject:
         }
 
 
-def normalising_layer(normalisation: Mapping[str, tuple[float, ...]]) -> nn.Conv2d:
+def normalising_layer(normalisation: Mapping[str, Sequence[float]]) -> nn.Conv2d:
     """``(x − mean) / std`` as a 1×1 convolution, each channel by itself."""
     mean, std = (torch.tensor(normalisation[name], dtype=torch.float64) for name in ("mean", "std"))
     layer = nn.Conv2d(len(mean), len(mean), 1, groups=len(mean))

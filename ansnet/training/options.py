@@ -30,6 +30,7 @@ class Option:
         kind: a type of ``jsonargparse.typing`` that says which numbers it may be, or another type; None
             is any text.
         needs: without which it has no effect.
+        suggested: what a shell completes it to, where it may be something else too.
         kept: whether an optimizer that is resumed from a checkpoint goes on with its own value.
         metavar: what stands for its value in ``--help``.
     """
@@ -39,6 +40,7 @@ class Option:
     choices: Sequence[str] = ()
     kind: Any = None
     needs: Sequence[Need] = ()
+    suggested: Sequence[str] = ()
     kept: bool = False
     metavar: str | None = None
 

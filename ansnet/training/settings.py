@@ -17,7 +17,7 @@ from jsonargparse.typing import (
     restricted_string_type,
 )
 
-from ansnet.training.datasets import dataset_name
+from ansnet.training.datasets import DATASETS, FOLDER, dataset_name
 from ansnet.training.options import Need, declared, flag, option
 
 OPTIMIZERS = ("adam", "adamw", "sgd", "muon")
@@ -200,6 +200,7 @@ class Settings(Recipe):
         "network",
         'vgg7, vgg7bn, resnet9, or a network in notation, as "CNR(32), M(2), M(16), L(10)"',
         "vgg7",
+        suggested=tuple(RECIPES),
     )
     ops: str = option(
         "network",
@@ -213,6 +214,7 @@ class Settings(Recipe):
         "folder:PATH, your own pictures, one folder a class",
         "cifar10",
         kind=dataset_name,
+        suggested=(*DATASETS, FOLDER),
     )
     data_dir: str = option(
         "data",

@@ -19,29 +19,39 @@ def read_trained(path: Path) -> TrainedNetwork:
             run.
 
     Returns:
-        The network in float32, in evaluation mode, on the CPU.
+        The network in evaluation mode, on the CPU; of a file of weights in float32.
 
     Raises:
         WeightsError: there is no such file, it is damaged or something else, or a checkpoint that does
             not name its network; in one line.
     """
-    if path.suffix == ".safetensors":
-        return read_weights(path)
+    return read_weights(path) if path.suffix == ".safetensors" else trained_network(read_run(path))
+
+
+def read_run(checkpoint: Path) -> ImageClassifier:
+    """What a run has trained, on the CPU.
+
+    Raises:
+        WeightsError: see `read_trained`.
+    """
     try:
-        classifier = ImageClassifier.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+        classifier = ImageClassifier.load_from_checkpoint(
+            checkpoint, map_location="cpu", weights_only=True
+        )
     except FileNotFoundError as error:
         raise WeightsError(
-            f"{path}: there is no such file; name a checkpoint or a file of weights"
+            f"{checkpoint}: there is no such file; name a checkpoint or a file of weights"
         ) from error
     except (*NO_CHECKPOINT, TypeError) as error:
         raise WeightsError(
-            f"{path}: this is no checkpoint of a run, nor a file of weights; name one"
+            f"{checkpoint}: this is no checkpoint of a run, nor a file of weights; name one"
         ) from error
     except NotDescribedError as error:
         raise WeightsError(
-            f"{path}: the checkpoint does not say what network its weights are of"
+            f"{checkpoint}: the checkpoint does not say what network its weights are of"
         ) from error
-    return trained_network(classifier)
+    assert isinstance(classifier, ImageClassifier)
+    return classifier
 
 
 def trained_network(classifier: ImageClassifier) -> TrainedNetwork:
@@ -53,7 +63,5 @@ def trained_network(classifier: ImageClassifier) -> TrainedNetwork:
     described = describe_network(classifier.network)
     if "class" in described:
         raise WeightsError(f"no notation describes this network, a {described['class']}")
-    network: Any = classifier.network  # of ansnet's layers, or of their twins of torch.nn
-    return TrainedNetwork(
-        network.float().eval(), classifier.classes, classifier.normalisation, classifier.dataset
-    )
+    network: Any = classifier.network.eval()  # of ansnet's layers, or of their twins of torch.nn
+    return TrainedNetwork(network, classifier.classes, classifier.normalisation, classifier.dataset)

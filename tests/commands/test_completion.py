@@ -74,7 +74,7 @@ def offered(line: str, there: Path) -> list[str]:
         ("python -m ansnet evaluate l", ["last", "lightning_logs/"]),
         ("python -m ansnet compare vgg7/version_0 resnet9/", ["resnet9/version_1"]),
         ("python -m ansnet evaluate m", ["mine.ckpt"]),
-        ("python -m ansnet find-lr --dataset ", ["cifar10", "shapes10"]),
+        ("python -m ansnet find-lr --dataset cifar", ["cifar10", "cifar100"]),
         ("python -m ansnet train --model vgg7b", ["vgg7bn"]),
         ("python -m ansnet train --config r", ["recipe.yaml"]),
         ("python -m ansnet models v", ["vgg7", "vgg7bn"]),

@@ -74,5 +74,5 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(
     assert exit_.value.code == 2
     error = capsys.readouterr().err
     assert str(file) in error
-    assert "this is no checkpoint of a run; name one" in error
+    assert "this is no checkpoint of a run" in error
     assert error.count("\n") == 1

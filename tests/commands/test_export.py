@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from ansnet.commands.main import main
-from ansnet.commands.runs import load_classifier
 from ansnet.commands.train import main as train
 from ansnet.compatibility import lightning
 from ansnet.data import Shapes10DataModule
@@ -24,6 +23,7 @@ from ansnet.models import Network
 from ansnet.training import export as exporting
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.formats import FORMATS
+from ansnet.training.trained import read_run
 
 # Lightning beside torch 2.14, whose own file of ONNX's operators is deprecated
 pytestmark = pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning")
@@ -92,7 +92,7 @@ def test_the_printed_lines_give_the_checkpoints_scores(
     command = [sys.executable, "-c", "\n".join([*without, *lines, after])]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    classifier = load_classifier(runs["plain"] / "checkpoints/last.ckpt").eval()
+    classifier = read_run(runs["plain"] / "checkpoints/last.ckpt").eval()
     by: Any = classifier.normalisation
     mean, std = (torch.tensor(by[name]).view(-1, 1, 1) for name in ("mean", "std"))
     with torch.no_grad():
@@ -132,7 +132,7 @@ def test_a_file_may_normalise_its_images_itself(
     assert "float32, from 0 to 1\n" in shown
     assert "mean" not in shown
     images = torch.rand(3, 3, 32, 32)
-    classifier = load_classifier(runs["plain"] / "checkpoints/last.ckpt").eval()
+    classifier = read_run(runs["plain"] / "checkpoints/last.ckpt").eval()
     by: Any = classifier.normalisation
     mean, std = (torch.tensor(by[name]).view(-1, 1, 1) for name in ("mean", "std"))
     with torch.no_grad(), exporting.quiet():
@@ -148,7 +148,7 @@ def test_a_file_of_weights_is_exported_on(
     assert main(["export", str(runs["plain"]), "--format=safetensors", f"--out={weights}"]) == 0
     assert main(["export", str(weights), "--format=torch", f"--out={further}"]) == 0
     images = torch.rand(3, 3, 32, 32)
-    classifier = load_classifier(runs["plain"] / "checkpoints/last.ckpt").eval()
+    classifier = read_run(runs["plain"] / "checkpoints/last.ckpt").eval()
     with torch.no_grad():
         scores = exporting.load_torch(further)(images)
         torch.testing.assert_close(scores, classifier(images), rtol=1e-4, atol=1e-4)
@@ -231,7 +231,7 @@ def test_a_file_that_gives_other_scores_is_not_left_behind(
 def test_the_rounding_of_float16_is_noticed(
     runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    classifier = load_classifier(runs["plain"] / "checkpoints/last.ckpt")
+    classifier = read_run(runs["plain"] / "checkpoints/last.ckpt")
     network: Any = classifier.network.eval()
     subject = exporting.Subject(exporting.TrainedNetwork(network))
 
