@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 
 from ansnet.compatibility import lightning
-from ansnet.data import Shapes10DataModule
+from ansnet.data import ImageDataModule, Shapes10DataModule
 from ansnet.models import create_model
 from ansnet.training import machine, run
 from ansnet.training.build import make_classifier
@@ -360,8 +360,8 @@ def test_none_keeps_everything_from_being_compiled(
         compiled.append(graph)
         return graph
 
-    def make_compiled_classifier(chosen: Settings) -> ImageClassifier:
-        classifier = make_classifier(chosen)
+    def make_compiled_classifier(chosen: Settings, data: ImageDataModule) -> ImageClassifier:
+        classifier = make_classifier(chosen, data)
         classifier.network.compile(backend=backend)
         return classifier
 
