@@ -82,14 +82,14 @@ class ImageDataModule(lightning.LightningDataModule):
         return self.subsets[name]
 
     @cached_property
-    def normalisation(self) -> Mapping[str, Sequence[float]]:
+    def normalisation(self) -> Mapping[str, tuple[float, ...]]:
         """What is taken out of the images; to measure it, the training images are read.
 
         Raises:
             DataError: there are none.
         """
         if self.given_normalisation is not None:
-            return self.given_normalisation
+            return {name: tuple(values) for name, values in self.given_normalisation.items()}
         if not self.is_measured:
             return {"mean": MEAN, "std": STD}
         if "train" not in self.subsets:
