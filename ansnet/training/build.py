@@ -18,7 +18,9 @@ from ansnet.data import ImageDataModule, make_data_module
 from ansnet.data.augmentation import Augmentation
 from ansnet.models import create_model, torch_twin
 from ansnet.modules import SoftmaxCrossEntropy
-from ansnet.training.board import Listed
+from ansnet.training.board.hparams import Listed
+from ansnet.training.board.logger import GroupedLogger
+from ansnet.training.board.record import BoardRecord
 from ansnet.training.callbacks import EarlierRecord, StepLog
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.initialization import set_identity
@@ -82,7 +84,7 @@ def make_data(settings: Settings) -> ImageDataModule:
 
 def make_trainer(settings: Settings) -> lightning.Trainer:
     name = settings.model if settings.model.isidentifier() else "notation"
-    board = lightning.loggers.TensorBoardLogger(settings.log_dir, name, default_hp_metric=False)
+    board = GroupedLogger(settings.log_dir, name, default_hp_metric=False)
     table = lightning.loggers.CSVLogger(settings.log_dir, name, version=board.version)
     best = lightning.callbacks.ModelCheckpoint(
         monitor="val/accuracy",
@@ -92,7 +94,7 @@ def make_trainer(settings: Settings) -> lightning.Trainer:
     )
     # Not `save_last` of the one above, which copies the last that was saved: the best.
     last = lightning.callbacks.ModelCheckpoint(filename="last", enable_version_counter=False)
-    recording = [EarlierRecord(settings.dataset), StepLog(), Listed(asdict(settings))]
+    recording = [EarlierRecord(settings.dataset), StepLog(), Listed(asdict(settings)), BoardRecord()]
     return lightning.Trainer(
         **device_options(settings),
         max_epochs=settings.max_epochs,

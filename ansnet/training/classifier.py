@@ -96,7 +96,8 @@ class ImageClassifier(lightning.LightningModule):
     ==================================  ========================================================
 
     Each loss is the criterion's, of the validation images too: label smoothing makes both higher. Those
-    of each step are returned by ``training_step``, for `ansnet.training.callbacks.StepLog`.
+    of each step are returned by ``training_step``, for `ansnet.training.callbacks.StepLog`, and the
+    scores by ``validation_step``, for `ansnet.training.board.record.BoardRecord`.
 
     Validated on two loaders, as `ansnet.training.run` does before training, it takes the first for
     the validation images and the second for the training images.
@@ -196,11 +197,15 @@ class ImageClassifier(lightning.LightningModule):
         if self.trainer.is_last_batch or self.trainer.should_stop:
             self.log_means("train", len(batch[1]))
 
-    def validation_step(self, batch: Batch, batch_index: int, dataloader_idx: int = 0) -> None:
+    def validation_step(
+        self, batch: Batch, batch_index: int, dataloader_idx: int = 0
+    ) -> dict[str, Tensor]:
         scores, _, figures = self.measure(batch)
+        outputs = {"scores": scores.clone()}  # a copy, as in `predict_step`, for callbacks
         self.count(("val", "train")[dataloader_idx], figures, len(batch[1]))
         if self.has_other_views and self.is_last_epoch:
             self.show_other_views("val", batch, scores)
+        return outputs
 
     def test_step(self, batch: Batch, batch_index: int) -> None:
         scores, _, figures = self.measure(batch)

@@ -1,4 +1,4 @@
-"""`ansnet.training.board`, read back by TensorBoard's own plugin."""
+"""`ansnet.training.board.hparams`, read back by TensorBoard's own plugin."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
 
 from ansnet.data import Shapes10DataModule
-from ansnet.training.board import FIGURES
+from ansnet.training.board.hparams import FIGURES
 from ansnet.training.report import Result
 from ansnet.training.run import train
 from ansnet.training.settings import Settings

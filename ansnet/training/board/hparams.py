@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansnet.compatibility import lightning
+from ansnet.training.board.logger import GROUPED
 
 # All runs have the same ones: TensorBoard takes the columns from any of them.
 FIGURES = (
@@ -14,7 +15,7 @@ FIGURES = (
     "val/loss",
     "train/accuracy",
     "train/loss",
-    "training_seconds",
+    GROUPED["training_seconds"],
 )
 PLACES = ("data_dir", "mirror", "log_dir", "resume")  # which tell nothing of the training
 

@@ -1,0 +1,62 @@
+"""The network's graph, as ``SummaryWriter.add_graph`` records it, with less in the way."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch import nn
+
+from ansnet.training.board.layers import uncompiled_copy
+
+LITERALS = {"prim::Constant", "prim::ListConstruct"}  # padding, stride and the like
+ENDS = {"input", "output"}
+
+
+def trace_graph(network: nn.Module, image_shape: tuple[int, ...]) -> Any:
+    """Follow one black image through a copy of the network, on the CPU in float32.
+
+    TensorBoard would show a single box, to be opened, with every number that a layer is called with as
+    a node of its own. So the box of the whole network is left out, and these numbers are.
+
+    Args:
+        network: any; it is left alone, compiled or not, wherever it is.
+        image_shape: C × H × W.
+
+    Returns:
+        A ``GraphDef`` of TensorBoard's, of layers and what is in them.
+    """
+    from torch.utils.tensorboard._pytorch_graph import graph
+
+    copy = uncompiled_copy(network).cpu().float()
+    image = torch.zeros(1, *image_shape)
+    with warnings.catch_warnings(), torch.no_grad(), torch.compiler.set_stance("force_eager"):
+        # of `torch.jit.trace`: that it is deprecated, and what a trace cannot follow
+        warnings.simplefilter("ignore")
+        traced, _ = graph(copy, image)
+    literals = {node.name for node in traced.node if node.op in LITERALS}
+    for i in reversed(range(len(traced.node))):
+        node = traced.node[i]
+        if node.name in literals:
+            del traced.node[i]
+            continue
+        inputs = [without_root(name) for name in node.input if name not in literals]
+        node.name = without_root(node.name)
+        del node.input[:]
+        node.input.extend(inputs)
+    return traced
+
+
+def without_root(name: str) -> str:
+    """``Network/Conv2d[conv1]/weight`` without the network, which contains everything."""
+    root, slash, rest = name.partition("/")
+    return name if root in ENDS or not slash else rest
+
+
+def write_graph(writer: Any, graph: Any) -> None:
+    """Write a ``GraphDef`` to a ``SummaryWriter``."""
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    event = Event(graph_def=graph.SerializeToString())
+    writer._get_file_writer().add_event(event)
