@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import Any
 
@@ -41,22 +42,21 @@ def trace_graph(network: nn.Module, image_shape: tuple[int, ...]) -> Any:
         if node.name in literals:
             del traced.node[i]
             continue
-        inputs = [without_root(name) for name in node.input if name not in literals]
-        node.name = without_root(node.name)
+        inputs = [short(name) for name in node.input if name not in literals]
+        node.name = short(node.name)
         del node.input[:]
         node.input.extend(inputs)
     return traced
 
 
-def without_root(name: str) -> str:
-    """``Network/Conv2d[conv1]/weight`` without the network, which contains everything."""
+def short(name: str) -> str:
+    """``Network/Conv2d[conv1]/weight/w`` as ``conv1/weight/w``: without the whole, and the kinds."""
     root, slash, rest = name.partition("/")
-    return name if root in ENDS or not slash else rest
+    return name if root in ENDS or not slash else re.sub(r"[^/\[\]]+\[([^/\]]+)\]", r"\1", rest)
 
 
 def write_graph(writer: Any, graph: Any) -> None:
     """Write a ``GraphDef`` to a ``SummaryWriter``."""
     from tensorboard.compat.proto.event_pb2 import Event
 
-    event = Event(graph_def=graph.SerializeToString())
-    writer._get_file_writer().add_event(event)
+    writer._get_file_writer().add_event(Event(graph_def=graph.SerializeToString()))

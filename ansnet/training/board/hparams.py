@@ -49,7 +49,10 @@ class Listed(lightning.Callback):
         """Of the names of settings and figures, of the settings, and that the training has ended."""
         from torch.utils.tensorboard.summary import hparams
 
-        names, settings, end = hparams(self.settings, dict.fromkeys(FIGURES))
+        choices = {
+            name: [False, True] for name, value in self.settings.items() if isinstance(value, bool)
+        }
+        names, settings, end = hparams(self.settings, dict.fromkeys(FIGURES), choices)
         return names, settings, end
 
 

@@ -15,7 +15,7 @@ def class_tags(names: Sequence[str]) -> list[str]:
     """The tag of each class's accuracy; classes of the same name are told apart by their index."""
     words = [re.sub(r"[^\w.-]+", "_", name).strip("_") or "class" for name in names]
     return [
-        f"accuracy_by_class/{word}" if words.count(word) == 1 else f"accuracy_by_class/{word}_{i}"
+        f"val_by_class/{word}" if words.count(word) == 1 else f"val_by_class/{word}_{i}"
         for i, word in enumerate(words)
     ]
 

@@ -70,7 +70,9 @@ class Pages:
         """Training images, N × C × H × W, and their N classes."""
         captions = [[(self.name(target), GREY)] for target in targets.tolist()]
         title = "the first training batch, as the network sees it"
-        self.picture("images/as_seen", grid(as_seen(images, self.normalisation), captions, title), step)
+        self.picture(
+            "pictures/as_seen", grid(as_seen(images, self.normalisation), captions, title), step
+        )
 
     def by_class(self, counts: NDArray[Any], step: int) -> None:
         """The accuracy of each class that has images, from a confusion matrix, C × C."""
@@ -82,7 +84,7 @@ class Pages:
     def confusion(self, counts: NDArray[Any], when: str, step: int) -> None:
         title = f"validation images {when}: what is taken for what"
         pixels = confusion_picture(counts, self.names(len(counts)), title)
-        self.picture("validation/confusion", pixels, step)
+        self.picture("pictures/confusion", pixels, step)
 
     def mistakes(self, mistakes: Mistakes, when: str, step: int) -> None:
         if len(mistakes.confidence) == 0:
@@ -94,13 +96,13 @@ class Pages:
         ]
         images = as_seen(mistakes.images, self.normalisation)
         title = f"the most confident mistakes {when}"
-        self.picture("validation/mistakes", grid(images, captions, title, side=MISTAKE_SIDE), step)
+        self.picture("pictures/mistakes", grid(images, captions, title, side=MISTAKE_SIDE), step)
 
     def filters(self, network: nn.Module, image_shape: tuple[int, ...], when: str, step: int) -> None:
         filters = first_filters(network, image_shape)
         if filters is not None:
             title = f"filters of the first layer {when}"
-            self.picture("network/first_filters", filters_picture(filters, title), step)
+            self.picture("pictures/first_filters", filters_picture(filters, title), step)
 
     def weights(self, network: nn.Module, step: int) -> None:
         for name, parameter in numbered_parameters(network):

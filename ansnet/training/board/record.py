@@ -35,7 +35,7 @@ class BoardRecord(lightning.Callback):
     Images                       the first training batch as the network sees it; as often as
                                  ``every`` says: the confusion matrix with the accuracy by class, the
                                  most confident mistakes, the filters of the first layer
-    Scalars                      ``accuracy_by_class/…`` after every validation;
+    Scalars                      ``val_by_class/…`` after every validation;
                                  ``speed/tensorboard_seconds``, what this callback has taken so far
     Histograms, Distributions    as often as ``every`` says: weights, gradients of the epoch's last
                                  step, activations of `ACTIVATED` training images
