@@ -116,7 +116,7 @@ def test_every_step_and_every_epoch_is_recorded(result: Result) -> None:
 
 def test_tensorboard_has_the_same_figures(result: Result) -> None:
     events = EventAccumulator(str(result.log_dir)).Reload()
-    assert {"train/loss_step", "train/loss", "val/accuracy", "images_per_second"} <= set(
+    assert {"train/loss_step", "train/loss", "val/accuracy", "speed/images_per_second"} <= set(
         events.Tags()["scalars"]
     )
     assert [event.value for event in events.Scalars("val/accuracy")] == pytest.approx(

@@ -50,5 +50,5 @@ def filters_picture(filters: Tensor, title: str) -> Pixels:
     images = (filters / (2 * largest or 1) + 0.5).nan_to_num(0.5).clamp(0, 1).mul(255).round().byte()
     pixels: Pixels = images.permute(0, 2, 3, 1).numpy()
     columns = ceil(sqrt(2 * len(filters)))
-    scale = f"grey is 0, black and white are ∓{largest:.2g}"
-    return grid(pixels, [], f"{title}: {scale}", columns, 96 if len(filters) <= 16 else 48)
+    scale = f"black −{largest:.2g}, grey 0, white {largest:.2g}"
+    return grid(pixels, [], f"{title} ({scale})", columns, 96 if len(filters) <= 16 else 48)

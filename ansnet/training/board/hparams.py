@@ -18,6 +18,7 @@ FIGURES = (
     GROUPED["training_seconds"],
 )
 PLACES = ("data_dir", "mirror", "log_dir", "resume")  # which tell nothing of the training
+SWITCH = {False: "off", True: "on"}  # TensorBoard would show 0.0000 and 1.0000
 
 
 class Listed(lightning.Callback):
@@ -32,7 +33,7 @@ class Listed(lightning.Callback):
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.settings = {
-            name: value
+            name: SWITCH[value] if isinstance(value, bool) else value
             for name, value in settings.items()
             if name not in PLACES and isinstance(value, bool | int | float | str)
         }
@@ -49,9 +50,8 @@ class Listed(lightning.Callback):
         """Of the names of settings and figures, of the settings, and that the training has ended."""
         from torch.utils.tensorboard.summary import hparams
 
-        choices = {
-            name: [False, True] for name, value in self.settings.items() if isinstance(value, bool)
-        }
+        switched = [name for name, value in self.settings.items() if value in SWITCH.values()]
+        choices = {name: list(SWITCH.values()) for name in switched}
         names, settings, end = hparams(self.settings, dict.fromkeys(FIGURES), choices)
         return names, settings, end
 

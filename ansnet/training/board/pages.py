@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ansnet.training.board.confusion import accuracy_by_class, confusion_picture
+from ansnet.training.board.confusion import confusion_picture
 from ansnet.training.board.filters import filters_picture, first_filters
 from ansnet.training.board.graph import trace_graph, write_graph
 from ansnet.training.board.grid import as_seen, grid
@@ -74,10 +74,9 @@ class Pages:
             "pictures/as_seen", grid(as_seen(images, self.normalisation), captions, title), step
         )
 
-    def by_class(self, counts: NDArray[Any], step: int) -> None:
-        """The accuracy of each class that has images, from a confusion matrix, C × C."""
-        tags = class_tags(self.names(len(counts)))
-        for tag, share in zip(tags, accuracy_by_class(counts), strict=True):
+    def by_class(self, shares: Sequence[float], step: int) -> None:
+        """The accuracy of each class, of those that have images."""
+        for tag, share in zip(class_tags(self.names(len(shares))), shares, strict=True):
             if share >= 0:
                 self.writer.add_scalar(tag, share, step)
 
@@ -101,7 +100,7 @@ class Pages:
     def filters(self, network: nn.Module, image_shape: tuple[int, ...], when: str, step: int) -> None:
         filters = first_filters(network, image_shape)
         if filters is not None:
-            title = f"filters of the first layer {when}"
+            title = f"first layer {when}"
             self.picture("pictures/first_filters", filters_picture(filters, title), step)
 
     def weights(self, network: nn.Module, step: int) -> None:

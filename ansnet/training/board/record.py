@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ansnet.compatibility import lightning
+from ansnet.training.board.confusion import accuracy_by_class
 from ansnet.training.board.pages import Pages
 from ansnet.training.board.predictions import Predictions
 
@@ -66,11 +67,21 @@ class BoardRecord(lightning.Callback):
         self.cost, self.start = FIRST_COST, perf_counter()
         self.predictions = Predictions()
         self.seen: Tensor | None = None
+        self.by_class: list[tuple[int, list[float]]] = []  # each validation's step and accuracies
         self.is_introduced = self.has_layout = self.is_due = False
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"by_class": self.by_class}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.by_class = list(state_dict["by_class"])
 
     def on_train_start(self, trainer: Trainer, module: Module) -> None:
         self.start = perf_counter()
         self.seen, self.is_due = None, False
+        if trainer.ckpt_path is not None:
+            for step, shares in self.by_class:
+                self.write(trainer, module, earlier(shares, step))
 
     def on_train_batch_start(self, trainer: Trainer, module: Module, batch: Any, index: int) -> None:
         if not boards(trainer):
@@ -129,7 +140,9 @@ class BoardRecord(lightning.Callback):
         if not self.has_layout:
             self.has_layout = True
             self.write(trainer, module, lambda pages, _: pages.layout(len(counts)))
-        self.write(trainer, module, lambda pages, step: pages.by_class(counts, step))
+        shares = accuracy_by_class(counts).tolist()
+        self.by_class.append((step_of(trainer), shares))
+        self.write(trainer, module, lambda pages, step: pages.by_class(shares, step))
         if self.is_due or (trainer.state.fn == "validate" and self.every != 0):
             when = moment(trainer)
             self.write(trainer, module, lambda pages, step: pages.confusion(counts, when, step))
@@ -168,8 +181,7 @@ class BoardRecord(lightning.Callback):
         if not trainer.is_global_zero:
             return
         wait_for_device(trainer)
-        # where Lightning places what it logs after the same epoch
-        step = max(trainer.global_step - 1, 0)
+        step = step_of(trainer)
         with self.timed():
             for logger in boards(trainer):
                 classes = getattr(module, "classes", None)
@@ -191,6 +203,16 @@ class BoardRecord(lightning.Callback):
         self.seconds += passed
         if self.is_due:
             self.cost += passed
+
+
+def earlier(shares: list[float], step: int) -> Callable[[Pages, int], None]:
+    """The accuracies by class of a step before the checkpoint that is resumed."""
+    return lambda pages, _: pages.by_class(shares, step)
+
+
+def step_of(trainer: Trainer) -> int:
+    """Where Lightning places what it logs after the same epoch."""
+    return max(trainer.global_step - 1, 0)
 
 
 def boards(trainer: Trainer) -> list[Any]:
