@@ -89,7 +89,7 @@ def draw_curves(history: list[Epoch], title: str, picture: Path) -> None:
         axes.set_xlabel("epochs completed")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
-        axes.legend()
+        axes.legend(loc="upper right" if quantity == "loss" else "lower right")  # where no curve ends
     loss_axes.set_ylabel("cross-entropy")
     accuracy_axes.set_ylabel("accuracy in %")
     accuracy_axes.annotate(

@@ -36,17 +36,27 @@ def trace_graph(network: nn.Module, image_shape: tuple[int, ...]) -> Any:
         # of `torch.jit.trace`: that it is deprecated, and what a trace cannot follow
         warnings.simplefilter("ignore")
         traced, _ = graph(copy, image)
-    literals = {node.name for node in traced.node if node.op in LITERALS}
+    # PyTorch leaves out the modules that parameters are taken from, but not the edges from them
+    kept = {node.name for node in traced.node if node.op not in LITERALS}
     for i in reversed(range(len(traced.node))):
         node = traced.node[i]
-        if node.name in literals:
+        if node.name not in kept:
             del traced.node[i]
             continue
-        inputs = [short(name) for name in node.input if name not in literals]
+        inputs = [short(name) for name in node.input if name in kept]
         node.name = short(node.name)
         del node.input[:]
         node.input.extend(inputs)
+    add_output(traced)
     return traced
+
+
+def add_output(graph: Any) -> None:
+    """Add the output where PyTorch has lost it, to a value that a ``forward`` calls ``output``."""
+    if not any(node.name.startswith("output/") for node in graph.node):
+        used = {name for node in graph.node for name in node.input}
+        last = [node.name for node in graph.node if node.name not in used and node.input]
+        graph.node.add(name="output/output.1", op="IO Node", input=last)
 
 
 def short(name: str) -> str:

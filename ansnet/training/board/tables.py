@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from ansnet.models.summary import summarise
+from ansnet.training.board.layers import uncompiled_copy
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -37,7 +38,7 @@ def network_table(network: nn.Module, image_shape: tuple[int, ...]) -> str:
         network: any.
         image_shape: C × H × W.
     """
-    layers = summarise(network, image_shape)
+    layers = summarise(uncompiled_copy(network).float(), image_shape)  # in any precision
     rows = [
         (
             layer.name,
