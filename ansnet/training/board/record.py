@@ -9,12 +9,13 @@ from time import perf_counter
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ansnet.compatibility import lightning
 from ansnet.training.board.confusion import accuracy_by_class
 from ansnet.training.board.pages import Pages
-from ansnet.training.board.predictions import Predictions
+from ansnet.training.board.predictions import Mistakes, Predictions
 
 Trainer = lightning.Trainer
 Module = lightning.LightningModule
@@ -68,6 +69,8 @@ class BoardRecord(lightning.Callback):
         self.predictions = Predictions()
         self.seen: Tensor | None = None
         self.by_class: list[tuple[int, list[float]]] = []  # each validation's step and accuracies
+        self.validated: tuple[NDArray[Any], Mistakes, str] | None = None
+        self.shown_at = 0
         self.is_introduced = self.has_layout = self.is_due = False
 
     def state_dict(self) -> dict[str, Any]:
@@ -143,10 +146,9 @@ class BoardRecord(lightning.Callback):
         shares = accuracy_by_class(counts).tolist()
         self.by_class.append((step_of(trainer), shares))
         self.write(trainer, module, lambda pages, step: pages.by_class(shares, step))
+        self.validated = counts, mistakes, moment(trainer)
         if self.is_due or (trainer.state.fn == "validate" and self.every != 0):
-            when = moment(trainer)
-            self.write(trainer, module, lambda pages, step: pages.confusion(counts, when, step))
-            self.write(trainer, module, lambda pages, step: pages.mistakes(mistakes, when, step))
+            self.show_validated(trainer, module)
 
     def on_train_epoch_end(self, trainer: Trainer, module: Module) -> None:
         if self.seen is None:
@@ -154,18 +156,38 @@ class BoardRecord(lightning.Callback):
         seen = trainer.precision_plugin.convert_input(self.seen[:ACTIVATED])
         self.introduce(trainer, module, tuple(seen.shape[1:]))
         if self.is_due:
-            self.is_due, trained, when = False, network(module), moment(trainer)
-            shape = tuple(seen.shape[1:])
-            self.write(trainer, module, lambda pages, step: pages.filters(trained, shape, when, step))
-            self.write(trainer, module, lambda pages, step: pages.weights(trained, step))
-            with trainer.precision_plugin.forward_context():
-                self.write(trainer, module, lambda pages, step: pages.activations(trained, seen, step))
+            self.is_due = False
+            self.show_network(trainer, module, seen)
         seconds = self.seconds
         self.write(
             trainer,
             module,
             lambda pages, step: pages.writer.add_scalar("speed/tensorboard_seconds", seconds, step),
         )
+
+    def on_train_end(self, trainer: Trainer, module: Module) -> None:
+        """Show what there is after an epoch that nobody knew to be the last: it was stopped early."""
+        if self.seen is None or self.every == 0 or self.shown_at == trainer.global_step:
+            return
+        self.show_validated(trainer, module)
+        self.show_network(
+            trainer, module, trainer.precision_plugin.convert_input(self.seen[:ACTIVATED])
+        )
+
+    def show_validated(self, trainer: Trainer, module: Module) -> None:
+        if self.validated is not None:
+            (counts, mistakes, when), self.validated = self.validated, None
+            self.write(trainer, module, lambda pages, step: pages.confusion(counts, when, step))
+            self.write(trainer, module, lambda pages, step: pages.mistakes(mistakes, when, step))
+
+    def show_network(self, trainer: Trainer, module: Module, images: Tensor) -> None:
+        """Filters, weights, and activations by images, N × C × H × W."""
+        self.shown_at = trainer.global_step
+        shown, shape, when = network(module), tuple(images.shape[1:]), moment(trainer)
+        self.write(trainer, module, lambda pages, step: pages.filters(shown, shape, when, step))
+        self.write(trainer, module, lambda pages, step: pages.weights(shown, step))
+        with trainer.precision_plugin.forward_context():
+            self.write(trainer, module, lambda pages, step: pages.activations(shown, images, step))
 
     def introduce(self, trainer: Trainer, module: Module, image_shape: tuple[int, ...]) -> None:
         """Write what is known before the training, once."""

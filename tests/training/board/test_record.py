@@ -86,7 +86,8 @@ class Run:
 
     def fit(self) -> Run:
         train, val = self.data.train_dataloader(), self.data.val_dataloader()
-        self.trainer.fit(self.classifier, train, val)
+        with torch.compiler.set_stance("force_eager"):  # as by --compile none
+            self.trainer.fit(self.classifier, train, val)
         return self
 
     @property
@@ -248,6 +249,13 @@ def test_a_run_of_less_than_an_epoch(tmp_path: Path) -> None:
     assert {"pictures/as_seen", "pictures/first_filters"} <= set(events.Tags()["images"])
     assert "weights/1_conv1.weight" in events.Tags()["histograms"]
     assert events.Tags()["graph"]
+
+
+def test_a_run_that_is_stopped_early_shows_its_last_epoch(tmp_path: Path) -> None:
+    stop = lightning.callbacks.EarlyStopping("val/accuracy", mode="max", stopping_threshold=-1.0)
+    events = Run(tmp_path, BoardRecord(5), stop, max_epochs=9).fit().events
+    for tag in ("pictures/confusion", "pictures/first_filters", "weights/1_conv1.weight"):
+        assert steps(events, tag) == [1]
 
 
 @pytest.mark.parametrize(
