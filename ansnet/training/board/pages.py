@@ -47,7 +47,9 @@ class Pages:
         return list(self.classes)
 
     def name(self, index: int) -> str:
-        return f"class {index}" if self.classes is None else self.classes[index]
+        if self.classes is None or index >= len(self.classes):
+            return f"class {index}"
+        return self.classes[index]
 
     def picture(self, tag: str, pixels: Pixels, step: int) -> None:
         self.writer.add_image(tag, pixels, step, dataformats="HWC")
