@@ -94,7 +94,12 @@ def make_trainer(settings: Settings) -> lightning.Trainer:
     )
     # Not `save_last` of the one above, which copies the last that was saved: the best.
     last = lightning.callbacks.ModelCheckpoint(filename="last", enable_version_counter=False)
-    recording = [EarlierRecord(settings.dataset), StepLog(), Listed(asdict(settings)), BoardRecord()]
+    recording = [
+        EarlierRecord(settings.dataset),
+        StepLog(),
+        Listed(asdict(settings)),
+        BoardRecord(settings.pictures_every),
+    ]
     return lightning.Trainer(
         **device_options(settings),
         max_epochs=settings.max_epochs,

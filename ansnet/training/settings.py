@@ -298,6 +298,14 @@ class Settings(Recipe):
         choices=COMPILATIONS,
     )
     log_dir: str = option("record", "where the run is recorded", "lightning_logs", metavar="DIR")
+    pictures_every: int | None = option(
+        "record",
+        "pictures and histograms for TensorBoard every so many epochs, 0 for none; by default as often as "
+        "they take less than 2 % of the time",
+        None,
+        kind=NonNegativeInt,
+        metavar="N",
+    )
     wandb: bool = option("record", "record it with Weights & Biases as well", False)
     mlflow: bool = option("record", "record it with MLflow as well", False)
     limit_batches: int | None = option(

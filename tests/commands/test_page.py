@@ -27,7 +27,7 @@ def test_an_example_prints_what_the_page_says(
     words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "lightning_logs").symlink_to(ROOT / "lightning_logs")
-    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/pictures").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     assert main(shlex.split(words)) == 0
     assert capsys.readouterr().out.rstrip("\n") == EXAMPLES[words]
