@@ -300,8 +300,8 @@ class Settings(Recipe):
     log_dir: str = option("record", "where the run is recorded", "lightning_logs", metavar="DIR")
     pictures_every: int | None = option(
         "record",
-        "pictures and histograms for TensorBoard every so many epochs, 0 for none; by default as often as "
-        "they take less than 2 % of the time",
+        "pictures and histograms for TensorBoard every so many epochs, 0 for none; by default as often "
+        "as they take less than 2 % of the time",
         None,
         kind=NonNegativeInt,
         metavar="N",
