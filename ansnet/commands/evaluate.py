@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -50,15 +51,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NoRunError as error:
         parser.error(str(error))
 
+    import torch
+
     from ansnet.data import DataError
     from ansnet.models.weights import WeightsError
     from ansnet.training.evaluation import evaluate
+    from ansnet.training.machine import silence_expected_messages
 
     try:
         classifier, batches = load(checkpoint, given.data_dir)
     except (DataError, WeightsError) as error:
         parser.error(str(error))
-    evaluation = evaluate(classifier.network, batches)
+    # as the run has computed, so that the figures agree to the digit
+    is_eager = recorded(checkpoint).get("compile") == "none"
+    stance = torch.compiler.set_stance("force_eager" if is_eager else "default")
+    with warnings.catch_warnings(), stance:
+        silence_expected_messages()
+        evaluation = evaluate(classifier.network, batches)
     own = own_accuracy(checkpoint)
     if given.json:
         print(json.dumps({"checkpoint": str(checkpoint), "own_accuracy": own, **asdict(evaluation)}))
@@ -130,7 +139,9 @@ def own_accuracy(checkpoint: Path) -> float | None:
     from ansnet.training.history import read_history
 
     table = checkpoint.resolve().parent.parent / "metrics.csv"
-    if not table.is_file():
+    settings = recorded(checkpoint)
+    by_few = settings.get("limit_batches") or settings.get("overfit_batches")  # which are others
+    if by_few or not table.is_file():
         return None
     epoch = torch.load(checkpoint, map_location="cpu", weights_only=True)["epoch"] + 1
     figures = {each.epoch: each.val_accuracy for each in read_history(table)}

@@ -134,6 +134,11 @@ def find_pictures(words: Sequence[str]) -> list[Path]:
     for path in map(Path, words):
         try:
             found += files_in(path) if path.is_dir() else [path]
+            if path.is_dir() and any(each.is_dir() for each in path.iterdir()):
+                print(
+                    f"{PROG}: {path}: the folders in it are passed over; name them as well",
+                    file=sys.stderr,
+                )
         except OSError as error:
             raise Mistake(f"{path} cannot be read ({error.strerror}); name another one") from error
     return found

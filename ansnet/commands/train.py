@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> None:
 
     try:
         if given.print_config:
-            print(as_yaml(complete_by_device(settings)), end="")
+            print(as_yaml(complete_by_device(settings), given.repeat), end="")
             return
         outcome = train(settings) if given.repeat == 1 else repeat(settings, given.repeat)
     except (DataError, NotationError, SettingsError, UnknownModelError) as error:
@@ -113,11 +113,13 @@ def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> None:
     lightning.utilities.rank_zero_only(print)(outcome)
 
 
-def as_yaml(settings: Settings) -> str:
+def as_yaml(settings: Settings, repeat: int) -> str:
     """All settings that are not left open, as a file for ``--config``."""
     import yaml
 
     chosen = {name: value for name, value in asdict(settings).items() if value is not None}
+    if repeat > 1:
+        chosen["repeat"] = int(repeat)
     return str(yaml.safe_dump(chosen, sort_keys=False, allow_unicode=True))
 
 

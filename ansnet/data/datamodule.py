@@ -10,7 +10,7 @@ import torch
 
 from ansnet.compatibility import lightning
 from ansnet.data.augmentation import MEAN, STD, Augmentation
-from ansnet.data.batches import Batches, Images, Order
+from ansnet.data.batches import ORDER, Batches, Images, Order, seeded
 from ansnet.data.statistics import mean_and_deviation
 
 
@@ -112,6 +112,21 @@ class ImageDataModule(lightning.LightningDataModule):
     def untouched_train_dataloader(self) -> Batches:
         """The training images as the validation images are: in order, and not augmented."""
         return self.loader("train")
+
+    def few(self, name: str, batches: int) -> Batches:
+        """So many batches of images drawn at random, the same ones each time, and not augmented.
+
+        Args:
+            name: ``"train"`` or ``"val"``.
+            batches: their number; there are fewer of a subset that has no more.
+        """
+        loader = self.loader(name)
+        pixels, targets = loader.images
+        drawn = torch.randperm(len(targets), generator=seeded(self.seed, 0, ORDER))
+        places = drawn[: batches * self.batch_size * loader.sampler.processes].to(targets.device)
+        loader.images = Images(pixels[places], targets[places])
+        loader.sampler.size = len(places)
+        return loader
 
     def loader(
         self, name: str, order_seed: int | None = None, augmentation: Augmentation | None = None

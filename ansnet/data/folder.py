@@ -56,7 +56,7 @@ class FolderDataModule(ImageDataModule):
         )
         origin = f"those in {self.layout.validation}"
         if self.layout.validation is None:
-            origin = "a fifth of each class, the same in every run"
+            origin = "about a fifth of each class, the same in every run"
         lines = [
             f"{counted(train, 'picture')} to train, {val:,} to validate, {origin}; "
             f"{len(self.classes)} classes"

@@ -103,12 +103,10 @@ def make_trainer(settings: Settings) -> lightning.Trainer:
     return lightning.Trainer(
         **device_options(settings),
         max_epochs=settings.max_epochs,
-        max_time=None if settings.max_time is None else duration(settings.max_time),
         gradient_clip_val=settings.gradient_clip_val,
         gradient_clip_algorithm=settings.gradient_clip_algorithm,
         accumulate_grad_batches=settings.accumulate_grad_batches,
-        limit_train_batches=settings.overfit_batches or settings.limit_batches,
-        limit_val_batches=settings.overfit_batches or settings.limit_batches,
+        limit_train_batches=settings.limit_batches,
         inference_mode=False,  # tensors made in it before training could not be updated while training
         logger=[board, table, *other_loggers(settings, name)],
         callbacks=[*changing(settings), best, last, *recording, SmoothedProgress()],
@@ -129,17 +127,29 @@ def duration(text: str) -> timedelta:
     return timedelta(days, seconds, minutes=minutes, hours=hours)
 
 
+class Patience(lightning.callbacks.EarlyStopping):
+    """Early stopping with the patience of the command line, also where a checkpoint had another."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict({**state_dict, "patience": self.patience})
+
+
+class TimeLimit(lightning.callbacks.Timer):
+    """The time of this process, also where it goes on from a checkpoint of another."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        pass
+
+
 def changing(settings: Settings) -> list[lightning.Callback]:
     """The callbacks that change the training: Lightning's own."""
     callbacks: list[lightning.Callback] = []
     if settings.ema is not None:
         callbacks.append(lightning.callbacks.EMAWeightAveraging(decay=settings.ema))
     if settings.early_stopping is not None:
-        callbacks.append(
-            lightning.callbacks.EarlyStopping(
-                "val/accuracy", patience=settings.early_stopping, mode="max"
-            )
-        )
+        callbacks.append(Patience("val/accuracy", patience=settings.early_stopping, mode="max"))
+    if settings.max_time is not None:
+        callbacks.append(TimeLimit(duration(settings.max_time)))
     return callbacks
 
 

@@ -34,7 +34,17 @@ MACHINE = (
     *("python", "torch", "torchvision", "lightning", "resume"),
 )
 # where files and records lay; how the learning rate was come by; and what follows from the model
-LEFT_OUT = ("data_dir", "log_dir", "mirror", "wandb", "mlflow", "find_lr", "parameters")
+LEFT_OUT = (
+    "data_dir",
+    "log_dir",
+    "mirror",
+    "wandb",
+    "mlflow",
+    "find_lr",
+    "parameters",
+    "pictures_every",
+    "max_time",
+)
 OPTIONS = {setting.name for setting in fields(Settings)}
 
 
@@ -195,7 +205,7 @@ def grouped(records: Sequence[Record]) -> list[Group]:
     """The groups, in the order of their first runs."""
     groups: list[list[Record]] = []
     for record in records:
-        group = next((group for group in groups if group[0].settings == record.settings), None)
+        group = next((group for group in groups if not differing_names([group[0], record])), None)
         if group is None:
             groups.append([record])
         else:
@@ -236,6 +246,13 @@ def shared_start(names: Sequence[str]) -> str:
     return "".join(letters[0] for letters in alike)
 
 
+def differing_names(records: Sequence[Record], of: str = "settings") -> list[str]:
+    """What is not the same in all of them; what is off, what has no effect and what is not said are."""
+    tables = [getattr(record, of) for record in records]
+    names = sorted({name for table in tables for name in table})
+    return [name for name in names if len({repr(table.get(name) or None) for table in tables}) > 1]
+
+
 def differing(groups: Sequence[Group], of: str = "settings") -> dict[str, list[list[Any]]]:
     """What is not the same in all runs: by its name, for each group the values that it has there.
 
@@ -244,14 +261,8 @@ def differing(groups: Sequence[Group], of: str = "settings") -> dict[str, list[l
         of: ``"settings"`` or ``"machine"``.
     """
     tables = [[getattr(record, of) for record in group.records] for group in groups]
-    names = sorted({name for group in tables for table in group for name in table})
+    names = differing_names([record for group in groups for record in group.records], of)
     found = {name: [distinct(name, group) for group in tables] for name in names}
-    found = {
-        name: values
-        for name, values in found.items()
-        # what is off and what has no effect are the same
-        if len({repr(value or None) for group in values for value in group}) > 1
-    }
     if "model" in found:  # whose notation it is
         found.pop("notation", None)
     return found

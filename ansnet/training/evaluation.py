@@ -49,12 +49,13 @@ def evaluate(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Ev
         batches: of images and classes, on the network's device.
     """
     network.eval()
+    dtype = next((parameter.dtype for parameter in network.parameters()), torch.float32)
     parts: dict[str, list[Tensor]] = {}
     targets: list[Tensor] = []
     with torch.no_grad():
         for images, classes in batches:
             targets.append(classes)
-            for views, scores in scores_by_views(network, images).items():
+            for views, scores in scores_by_views(network, images.to(dtype)).items():
                 parts.setdefault(views, []).append(scores)
     by_views = {views: torch.cat(part) for views, part in parts.items()}
     return figures(by_views, torch.cat(targets))

@@ -92,12 +92,6 @@ def draw_curves(history: list[Epoch], title: str, picture: Path) -> None:
         axes.legend(loc="upper right" if quantity == "loss" else "lower right")  # where no curve ends
     loss_axes.set_ylabel("cross-entropy")
     accuracy_axes.set_ylabel("accuracy in %")
-    accuracy_axes.annotate(
-        f"best: {best.val_accuracy:.2%}",
-        (best.epoch, 100 * best.val_accuracy),
-        xytext=(0, -28),
-        textcoords="offset points",
-        ha="right",
-        arrowprops={"arrowstyle": "->"},
-    )
+    accuracy_axes.set_title(f"best: {best.val_accuracy:.2%} after epoch {best.epoch}", fontsize=10)
+    accuracy_axes.axvline(best.epoch, color="tab:orange", linestyle=":", linewidth=1)
     figure.savefig(picture, dpi=120)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +20,7 @@ from ansnet.training.settings import Settings, SettingsError
 
 
 def check_machine(settings: Settings) -> None:
-    """Refuse an accelerator that is not there.
+    """Refuse an accelerator that is not there, and a folder that nothing can be written to.
 
     Raises:
         SettingsError: naming what is missing.
@@ -35,6 +37,20 @@ def check_machine(settings: Settings) -> None:
             f"--accelerator {settings.accelerator}: torch {torch.__version__} finds none on this "
             "machine; use --accelerator cpu, or leave it out to take what the machine has"
         )
+    cores = os.cpu_count() or 1
+    if device_type(settings) == "cpu" and settings.devices > cores:
+        raise SettingsError(
+            f"--devices {settings.devices}: on a CPU they are processes, and it has {cores} cores; "
+            "name fewer"
+        )
+    try:
+        Path(settings.log_dir).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"--log-dir {settings.log_dir}: the folder cannot be made ({error.strerror}); name another"
+        ) from error
+    if not os.access(settings.log_dir, os.W_OK):
+        raise SettingsError(f"--log-dir {settings.log_dir}: nothing can be written to it; name another")
 
 
 def complete_by_device(settings: Settings) -> Settings:

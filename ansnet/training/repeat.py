@@ -12,7 +12,7 @@ from ansnet.compatibility import lightning
 from ansnet.training.progress import readable_duration
 from ansnet.training.report import Result
 from ansnet.training.run import train
-from ansnet.training.settings import Settings, SettingsError
+from ansnet.training.settings import LARGEST_SEED, Settings, SettingsError
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,12 @@ def repeat(settings: Settings, times: int) -> Repetition:
         raise SettingsError(
             f"--repeat {times} cannot go on from --resume {settings.resume}, which is of one seed; "
             "leave one of them out"
+        )
+    last = settings.seed + times - 1
+    if last > LARGEST_SEED:
+        raise SettingsError(
+            f"--repeat {times} from --seed {settings.seed} ends with seed {last}, and the largest is "
+            f"{LARGEST_SEED}; begin with another"
         )
     runs: list[Figures] = []
     for seed in range(settings.seed, settings.seed + times):

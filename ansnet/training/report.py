@@ -86,6 +86,7 @@ def introduction(settings: Settings, record: dict[str, Any], trainer: lightning.
             f"{augmentation}, seed {settings.seed}",
             f"{device}, {settings.precision}, {layout}, {compiled}",
             *filter(None, [record["origin"]]),
+            *([] if settings.resume is None else [f"goes on from {settings.resume}"]),
             f"recorded in {trainer.log_dir}",
         ]
     )

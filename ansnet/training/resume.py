@@ -16,7 +16,16 @@ from ansnet.training.settings import Settings, SettingsError, takes_effect
 # which the optimizer of a checkpoint goes on with, whatever the command line says
 KEPT = [setting.name for setting in fields(Settings) if declared(setting).kept]
 # what reading something else as a checkpoint ends in
-NO_CHECKPOINT = (OSError, EOFError, KeyError, RuntimeError, UnpicklingError)
+NO_CHECKPOINT = (
+    OSError,
+    EOFError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    RuntimeError,
+    UnicodeDecodeError,
+    UnpicklingError,
+)
 BEFORE_THEY_WERE_OPTIONS = {"bias_lr_factor": 1.0, "nesterov": False, "decay_biases": False}
 
 
@@ -30,7 +39,7 @@ def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> None:
     try:
         checkpoint = torch.load(str(settings.resume), map_location="cpu", weights_only=True)
         shapes = {name: tensor.shape for name, tensor in checkpoint["state_dict"].items()}
-        epochs = checkpoint["epoch"] + 1
+        epochs, averaged = checkpoint["epoch"] + 1, "current_model_state" in checkpoint
         chosen = {**BEFORE_THEY_WERE_OPTIONS, **checkpoint["hyper_parameters"]}
         optimizer, kept = chosen["optimizer"], [(name, chosen[name]) for name in KEPT]
         groups = [len(state["param_groups"]) for state in checkpoint["optimizer_states"]]
@@ -71,6 +80,14 @@ def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> None:
                 f"{given}: the checkpoint is of a training with {flag(name, value)}, and goes on with "
                 f"that; add {flag(name, value)}"
             )
+    if averaged != (settings.ema is not None):
+        kind, advice = (
+            ("with", "add --ema and its decay") if averaged else ("without", "leave --ema out")
+        )
+        raise SettingsError(
+            f"{given}: the checkpoint is of a training {kind} averaged weights, and goes on so; "
+            f"{advice}"
+        )
     if epochs >= settings.max_epochs:
         raise SettingsError(
             f"{given}: {epochs} epochs are completed, so nothing is left of --max-epochs "

@@ -9,6 +9,8 @@ from time import monotonic
 import torch
 
 from ansnet.compatibility import lightning
+from ansnet.data import ImageDataModule
+from ansnet.data.batches import Batches
 from ansnet.training.adaptation import remarks
 from ansnet.training.build import make_classifier, make_data, make_trainer
 from ansnet.training.find_lr import HIGHEST, LOWEST, STEPS, RangeTest, Search, draw_search
@@ -64,13 +66,10 @@ def train(settings: Settings) -> Result:
                 picture = Path(str(trainer.log_dir), "find_lr.png")
                 draw_search(search, picture)
                 print(f"{search}: {picture}")
-        loader, validation = data.train_dataloader(), data.val_dataloader()
-        if settings.overfit_batches is not None:
-            loader = validation = data.untouched_train_dataloader()
+        training, validation, untouched = loaders(settings, data)
         if settings.resume is None:
-            untouched = data.untouched_train_dataloader()
             trainer.validate(classifier, [validation, untouched], verbose=False)
-        trainer.fit(classifier, loader, validation, ckpt_path=settings.resume)
+        trainer.fit(classifier, training, validation, ckpt_path=settings.resume)
     for logger in trainer.loggers:
         if isinstance(logger, lightning.loggers.WandbLogger):
             logger.experiment.finish()  # or a repetition would be recorded as the same run
@@ -88,6 +87,17 @@ def train(settings: Settings) -> Result:
     return Result(
         history, best_epoch(history), checkpoint, log_dir, seconds, settings.lr, settings.max_epochs
     )
+
+
+def loaders(settings: Settings, data: ImageDataModule) -> tuple[Batches, Batches, Batches]:
+    """What is trained by, what is validated by, and the training images as before any training."""
+    if settings.overfit_batches is not None:
+        few = data.few("train", settings.overfit_batches)
+        return few, few, few
+    if settings.limit_batches is not None:
+        few = data.few("val", settings.limit_batches)
+        return data.train_dataloader(), few, data.few("train", settings.limit_batches)
+    return data.train_dataloader(), data.val_dataloader(), data.untouched_train_dataloader()
 
 
 def find_learning_rate(settings: Settings) -> Search:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
+from math import isfinite
 from typing import Any
 
 from jsonargparse.typing import (
@@ -30,6 +31,7 @@ COMPILATIONS = ("none", "operations", "network")
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true")
 CLIPPINGS = ("norm", "value")
 DATA_DIR_VARIABLE = "ANSNET_DATA_DIR"
+LARGEST_SEED = 2**32 - 1  # that numpy takes
 
 Duration = restricted_string_type("Duration", r"^\d+:[0-2]?\d:[0-5]?\d:[0-5]?\d$")
 
@@ -109,7 +111,12 @@ class Recipe:
     label_smoothing: float = option(
         "training", "share of the target for all classes", 0.0, kind=ClosedUnitInterval
     )
-    augment: bool = option("data", "flip and crop the training images at random", False)
+    augment: bool = option(
+        "data",
+        "flip and crop the training images at random",
+        False,
+        needs=[Need("overfit_batches", lambda few: few is None, None)],
+    )
     flip: str = option(
         "data",
         "flip an image by chance, in every second epoch, or never",
@@ -346,7 +353,11 @@ class Settings(Recipe):
             recipe = replace(recipe, bias_lr_factor=1.0, **OPTIMIZER_DEFAULTS[optimizer])
         if chosen.get("flip") == "none":
             recipe = replace(recipe, test_time_flip=False)
-        values |= asdict(recipe) | chosen
+        values |= asdict(recipe)
+        if "overfit_batches" in chosen:
+            values["augment"] = False
+        values |= chosen
+        check_values(values)
         for name in chosen if asked_for is None else chosen.keys() & asked_for:
             if chosen[name] not in (False, 0, "none"):  # which only switch off what is off anyway
                 check_effect(name, values)
@@ -391,6 +402,23 @@ def check_effect(name: str, values: Mapping[str, Any]) -> None:
                 else f"add {flag(other, remedy)} or leave it out"
             )
             raise SettingsError(f"{flag(name, values[name])} has no effect {beside}; {advice}")
+
+
+def check_values(values: Mapping[str, Any]) -> None:
+    """Refuse what no training can be carried out with.
+
+    Raises:
+        SettingsError: a number is infinite, a seed too large, or a text empty.
+    """
+    for name, value in values.items():
+        if isinstance(value, float) and not isfinite(value):
+            raise SettingsError(f"{flag(name, value)}: expected a finite number; name one")
+        if value == "":
+            raise SettingsError(
+                f"{flag(name, None)} has nothing after it; name a value, or leave it out"
+            )
+    if values["seed"] > LARGEST_SEED:
+        raise SettingsError(f"--seed {values['seed']}: expected at most {LARGEST_SEED}; name another")
 
 
 def check_search(values: Mapping[str, Any]) -> None:

@@ -42,13 +42,13 @@ def read_run(checkpoint: Path) -> ImageClassifier:
         raise WeightsError(
             f"{checkpoint}: there is no such file; name a checkpoint or a file of weights"
         ) from error
-    except (*NO_CHECKPOINT, TypeError) as error:
-        raise WeightsError(
-            f"{checkpoint}: this is no checkpoint of a run, nor a file of weights; name one"
-        ) from error
     except NotDescribedError as error:
         raise WeightsError(
             f"{checkpoint}: the checkpoint does not say what network its weights are of"
+        ) from error
+    except (*NO_CHECKPOINT, TypeError) as error:
+        raise WeightsError(
+            f"{checkpoint}: this is no checkpoint of a run, nor a file of weights; name one"
         ) from error
     assert isinstance(classifier, ImageClassifier)
     return classifier

@@ -54,7 +54,7 @@ def test_twelve_pictures_are_a_batch_and_what_is_assumed_is_said(
 ) -> None:
     train(pictures, tmp_path)
     shown = capsys.readouterr().out
-    assert "10 pictures to train, 2 to validate, a fifth of each class" in shown
+    assert "10 pictures to train, 2 to validate, about a fifth of each class" in shown
     assert "left out 1 file: day/notes.txt (this is no picture)" in shown
     assert "normalised by the training images' mean 0." in shown
     assert "mirror images are shown as of the same class; if they are not" in shown

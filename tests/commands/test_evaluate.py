@@ -60,7 +60,7 @@ def test_nothing_is_written(log_dir: Path, capsys: pytest.CaptureFixture[str]) -
     assert sorted((path, path.stat().st_mtime_ns) for path in log_dir.rglob("*")) == before
 
 
-@pytest.mark.parametrize("content", [b"", b"no checkpoint", None])
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"epoch,step\n0.0,3\n", None])
 def test_what_is_no_checkpoint_is_refused_in_one_line(
     content: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -76,3 +76,25 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(
     assert str(file) in error
     assert "this is no checkpoint of a run" in error
     assert error.count("\n") == 1
+
+
+# in bf16-true the run's own figure is a mean in bf16, and has three digits
+@pytest.mark.parametrize(("precision", "digits"), [("64-true", 1e-6), ("bf16-true", 5e-3)])
+def test_networks_of_other_numbers_than_32_bits(
+    precision: str, digits: float, log_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--max-epochs=1", "--batch-size=50", "--dataset=shapes10", "--accelerator=cpu"]
+    train([*options, "--model=CR(4), M(8), L(10)", f"--log-dir={tmp_path}", f"--precision={precision}"])
+    capsys.readouterr()
+    assert main(["evaluate", "last", "--log-dir", str(tmp_path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["accuracy"]["plain"] == pytest.approx(found["own_accuracy"], abs=digits)
+
+
+def test_a_figure_of_other_images_is_not_laid_beside(
+    log_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--max-epochs=1", "--batch-size=50", "--dataset=shapes10", "--accelerator=cpu"]
+    train([*options, "--model=CR(4), M(8), L(10)", f"--log-dir={tmp_path}", "--limit-batches=1"])
+    assert main(["evaluate", "last", "--log-dir", str(tmp_path)]) == 0
+    assert "recorded by the run" not in capsys.readouterr().out

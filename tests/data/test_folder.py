@@ -38,7 +38,8 @@ def test_pictures_of_any_size_and_format_become_bytes(colours: Path) -> None:
             colour = torch.tensor(COLOURS[data.classes[target]], dtype=torch.uint8)
             assert torch.equal(image, colour.expand(32, 32, 3))
     assert data.notes == [
-        "12 pictures to train, 3 to validate, a fifth of each class, the same in every run; 3 classes"
+        "12 pictures to train, 3 to validate, about a fifth of each class, the same in every run; "
+        "3 classes"
     ]
 
 

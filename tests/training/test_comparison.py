@@ -152,3 +152,10 @@ def test_a_damaged_record_is_told_in_one_line(
         read_record(folder)
     assert str(folder) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_off_and_what_is_not_said_are_one_setting(tmp_path: Path) -> None:
+    first = write_run(tmp_path / "a", [0.1, 0.5], weight_decay=0.0, pictures_every=None)
+    second = write_run(tmp_path / "b", [0.1, 0.5], weight_decay=None, pictures_every=1, seed=1)
+    (group,) = grouped([read_record(first), read_record(second)])
+    assert not differing([group])

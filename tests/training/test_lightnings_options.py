@@ -61,7 +61,8 @@ def test_a_training_whose_time_is_over_is_validated_and_saved(
         def on_train_batch_start(self, *unused: Any) -> None:
             sleep(1.1)
 
-    monkeypatch.setattr(build, "changing", lambda _: [Slow()])
+    own = build.changing
+    monkeypatch.setattr(build, "changing", lambda chosen: [Slow(), *own(chosen)])
     result = train(settings(tmp_path, max_epochs=9, max_time="0:0:0:1", test_time_flip=True))
     last = result.history[-1]
     assert last.epoch == 1
@@ -131,7 +132,7 @@ def test_few_batches_of_each_subset(tmp_path: Path) -> None:
 
 
 def test_a_network_learns_a_batch_by_heart_and_is_validated_by_it(tmp_path: Path) -> None:
-    given = {"model": "CR(8), M(4), L(10)", "lr": 1e-2, "max_epochs": 30, "augment": True}
+    given = {"model": "CR(8), M(4), L(10)", "lr": 1e-2, "max_epochs": 30}
     result = train(settings(tmp_path, overfit_batches=1, **given))
     first, last = result.history[1], result.history[-1]
     assert last.val_loss < 0.5 * first.val_loss
@@ -168,3 +169,62 @@ def test_a_logger_that_is_not_installed_is_named(
 def test_what_has_no_effect_is_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(message)):
         Settings.complete({"model": "vgg7", **given})
+
+
+def test_the_few_batches_are_of_all_kinds_of_images_and_the_same_each_time(tmp_path: Path) -> None:
+    data = build.make_data(settings(tmp_path, overfit_batches=2))
+    data.images("train").targets.sort()  # as those of a folder lie
+    loader = data.few("train", 2)
+    first, second = [[targets for _, targets in loader] for _ in range(2)]
+    assert [len(targets) for targets in first] == [50, 50]
+    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+    assert len(set(first[0].tolist())) > 5
+
+
+def test_an_average_is_resumed_as_one(tmp_path: Path) -> None:
+    averaged = train(settings(tmp_path, max_epochs=1, ema=0.5, limit_batches=1))
+    last = str(averaged.log_dir / "checkpoints" / "last.ckpt")
+    with pytest.raises(SettingsError, match="with averaged weights, and goes on so; add --ema"):
+        train(settings(tmp_path, resume=last, limit_batches=1))
+    assert train(settings(tmp_path, resume=last, ema=0.5, limit_batches=1)).history[-1].epoch == 2
+    plain = train(settings(tmp_path, max_epochs=1, limit_batches=1))
+    with pytest.raises(SettingsError, match=r"without averaged weights.*; leave --ema out"):
+        train(settings(tmp_path, resume=str(plain.log_dir / "checkpoints" / "last.ckpt"), ema=0.5))
+
+
+def test_a_resumed_training_has_the_patience_and_the_time_that_it_is_given(tmp_path: Path) -> None:
+    still = {"model": "CR(4), M(8), L(10)", "lr": STILL, "max_epochs": 9}
+    early = train(settings(tmp_path, early_stopping=1, **still))
+    last = str(early.log_dir / "checkpoints" / "last.ckpt")
+    assert early.history[-1].epoch == 2
+    assert train(settings(tmp_path, early_stopping=4, resume=last, **still)).history[-1].epoch == 5
+    limit = {"max_time": "0:1:0:0"}
+    timed = train(settings(tmp_path, **{**still, "max_epochs": 1}, **limit))
+    state = torch.load(timed.log_dir / "checkpoints" / "last.ckpt", weights_only=True)
+    (timer,) = build.changing(settings(tmp_path, **limit))
+    timer.load_state_dict(state["callbacks"][timer.state_key])
+    assert timer.time_remaining() == 3600.0
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"lr": float("inf")}, "--lr inf: expected a finite number"),
+        ({"seed": 2**32}, "--seed 4294967296: expected at most 4294967295"),
+        ({"weights": ""}, "--weights has nothing after it"),
+        ({"augment": True, "overfit_batches": 1}, "--augment has no effect with --overfit-batches 1"),
+    ],
+)
+def test_what_no_training_can_be_carried_out_with_is_refused(
+    given: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        Settings.complete({"model": "vgg7", "dataset": "shapes10", **given})
+
+
+def test_what_the_machine_has_not_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="--devices 10000: on a CPU they are processes"):
+        train(settings(tmp_path, devices=10000))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match="file: the folder cannot be made"):
+        train(settings(tmp_path / "file"))

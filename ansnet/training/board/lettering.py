@@ -31,13 +31,19 @@ def font(size: int) -> FreeTypeFont:
     return ImageFont.truetype(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)
 
 
+def one_line(text: str) -> str:
+    """With spaces for line breaks, which a name may have."""
+    return " ".join(text.split())
+
+
 def width(text: str, size: int) -> int:
     """Of a line, in pixels."""
-    return round(font(size).getlength(text))
+    return round(font(size).getlength(one_line(text)))
 
 
 def shortened(text: str, size: int, pixels: int) -> str:
     """The text, or as much of its beginning as fits, with ``…`` at its end."""
+    text = one_line(text)
     if width(text, size) <= pixels:
         return text
     while text and width(text + "…", size) > pixels:
@@ -50,5 +56,5 @@ def upright(text: str, size: int) -> Image:
     from PIL import Image, ImageDraw
 
     line = Image.new("RGB", (width(text, size) + 2, size + 3), WHITE)
-    ImageDraw.Draw(line).text((0, 0), text, BLACK, font(size))
+    ImageDraw.Draw(line).text((0, 0), one_line(text), BLACK, font(size))
     return line.transpose(Image.Transpose.ROTATE_90)
