@@ -43,14 +43,21 @@ def check_machine(settings: Settings) -> None:
             f"--devices {settings.devices}: on a CPU they are processes, and it has {cores} cores; "
             "name fewer"
         )
-    try:
-        Path(settings.log_dir).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(
-            f"--log-dir {settings.log_dir}: the folder cannot be made ({error.strerror}); name another"
-        ) from error
-    if not os.access(settings.log_dir, os.W_OK):
-        raise SettingsError(f"--log-dir {settings.log_dir}: nothing can be written to it; name another")
+    check_log_dir(settings.log_dir)
+
+
+def check_log_dir(log_dir: str) -> None:
+    """Refuse a folder that a run cannot be recorded in, and make none.
+
+    Raises:
+        SettingsError: it cannot be made, or not be written to.
+    """
+    folder = Path(log_dir).absolute()
+    there = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise SettingsError(f"--log-dir {log_dir}: {there} is no folder; name another")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise SettingsError(f"--log-dir {log_dir}: {there} cannot be written to; name another")
 
 
 def complete_by_device(settings: Settings) -> Settings:

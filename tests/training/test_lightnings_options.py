@@ -226,5 +226,5 @@ def test_what_the_machine_has_not_is_refused_before_anything_is_loaded(tmp_path:
     with pytest.raises(SettingsError, match="--devices 10000: on a CPU they are processes"):
         train(settings(tmp_path, devices=10000))
     (tmp_path / "file").write_text("")
-    with pytest.raises(SettingsError, match="file: the folder cannot be made"):
-        train(settings(tmp_path / "file"))
+    with pytest.raises(SettingsError, match="file is no folder; name another"):
+        train(settings(tmp_path / "file" / "logs"))

@@ -16,7 +16,7 @@ from ansnet.training.views import CHOICES, scores_by_views
 @pytest.fixture
 def trained() -> TrainedNetwork:
     network = Network("CR(4), M(4), L(10)").eval()
-    return TrainedNetwork(network, None, Shapes10DataModule.normalisation)
+    return TrainedNetwork(network, None, Shapes10DataModule().normalisation)
 
 
 def test_pictures_are_normalised_as_the_images_of_its_training(
