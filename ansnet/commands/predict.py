@@ -205,7 +205,6 @@ def load(given: Namespace) -> TrainedNetwork:
         trained = read_trained(path)
     except WeightsError as error:
         raise Mistake(str(error)) from error
-    trained.network.float()  # of a run in 64 bits, or in 16
     channels, height, width = trained.network.in_shape
     if channels != 3 or height != width:
         raise Mistake(

@@ -19,7 +19,7 @@ def read_trained(path: Path) -> TrainedNetwork:
             run.
 
     Returns:
-        The network in evaluation mode, on the CPU; of a file of weights in float32.
+        The network in float32, in evaluation mode, on the CPU.
 
     Raises:
         WeightsError: there is no such file, it is damaged or something else, or a checkpoint that does
@@ -63,5 +63,5 @@ def trained_network(classifier: ImageClassifier) -> TrainedNetwork:
     described = describe_network(classifier.network)
     if "class" in described:
         raise WeightsError(f"no notation describes this network, a {described['class']}")
-    network: Any = classifier.network.eval()  # of ansnet's layers, or of their twins of torch.nn
+    network: Any = classifier.network.float().eval()  # of ansnet's layers, or torch.nn's
     return TrainedNetwork(network, classifier.classes, classifier.normalisation, classifier.dataset)

@@ -311,7 +311,7 @@ def test_a_network_that_no_notation_describes_is_one_line(
 ) -> None:
     file = saved(nn.Sequential(nn.Flatten(), nn.Linear(3072, 10)), tmp_path / "own.ckpt")
     error = refused([file, "--format=pt2"], capsys)
-    assert f"{file}: the checkpoint does not hold its network, a torch.nn" in error
+    assert f"{file}: the checkpoint does not say what network its weights are of" in error
 
 
 def test_a_network_that_nobody_normalised_for(

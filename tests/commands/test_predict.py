@@ -160,9 +160,9 @@ def test_the_others_of_a_folder_are_predicted(
         "truncated.jpg",
         "words.png",
     ]
-    assert captured.err.splitlines() == [
-        f"python -m ansnet predict: {each['reason']}" for each in found["unread"]
-    ]
+    told = [f"{photos}: the folders in it are passed over; name them as well"]
+    told += [each["reason"] for each in found["unread"]]
+    assert captured.err.splitlines() == [f"python -m ansnet predict: {line}" for line in told]
 
 
 @pytest.mark.parametrize("limit", [400, 200])
