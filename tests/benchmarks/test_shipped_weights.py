@@ -18,15 +18,14 @@ from ansnet.training.evaluation import evaluate
 from ansnet.training.report import Result
 from ansnet.training.run import train
 from ansnet.training.settings import Settings
+from tests.training.small import few_shapes
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning")
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Result]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Shapes10DataModule, "train_size", 300)
-        patch.setattr(Shapes10DataModule, "val_size", 130)
+    with few_shapes(300, 130):
         options = {
             "max_epochs": 1,
             "batch_size": 50,

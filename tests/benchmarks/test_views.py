@@ -15,13 +15,12 @@ from ansnet.training.run import train
 from ansnet.training.settings import Settings
 from ansnet.training.views import other_views
 from results import read
+from tests.training.small import few_shapes
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Result:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Shapes10DataModule, "train_size", 600)
-        patch.setattr(Shapes10DataModule, "val_size", 130)
+    with few_shapes(600, 130):
         options = {"max_epochs": 1, "lr": 1e-3, "batch_size": 50, "seed": 3, "accelerator": "cpu"}
         places = {"log_dir": str(tmp_path_factory.mktemp("logs")), "devices": 1, "compile": "none"}
         network = {"model": "CNR(8), M(4), CR(16), M(4), L(10)", "dataset": "shapes10", "ops": "ansnet"}

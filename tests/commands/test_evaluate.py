@@ -13,6 +13,7 @@ from ansnet.commands.main import main
 from ansnet.commands.train import main as train
 from ansnet.data import Shapes10DataModule
 from ansnet.training.history import read_history
+from tests.training.small import few_shapes
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning")
 
@@ -22,9 +23,7 @@ def log_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Of a run of two epochs on few images."""
     folder = tmp_path_factory.mktemp("logs")
     options = ["--max-epochs=2", "--batch-size=50", "--dataset=shapes10", "--accelerator=cpu"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Shapes10DataModule, "train_size", 300)
-        patch.setattr(Shapes10DataModule, "val_size", 100)
+    with few_shapes(300, 100):
         train([*options, "--model=CNR(8), M(4), CR(16), M(4), L(10)", f"--log-dir={folder}"])
         yield folder
 

@@ -24,6 +24,7 @@ from ansnet.training import export as exporting
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.formats import FORMATS
 from ansnet.training.trained import read_run
+from tests.training.small import few_shapes
 
 # Lightning beside torch 2.14, whose own file of ONNX's operators is deprecated
 pytestmark = pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning")
@@ -53,9 +54,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
         "bf16": ["--precision=bf16-true"],
         "float64": ["--precision=64-true", "--no-channels-last"],
     }
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Shapes10DataModule, "train_size", 50)
-        patch.setattr(Shapes10DataModule, "val_size", 25)
+    with few_shapes(50, 25):
         yield {
             name: trained(tmp_path_factory.mktemp(name), *options) for name, options in special.items()
         }

@@ -11,10 +11,10 @@ import pytest
 
 from ansnet.commands.main import main
 from ansnet.commands.train import make_parser
-from ansnet.data import Shapes10DataModule
 from ansnet.training import find_lr, run
 from ansnet.training.run import find_learning_rate
 from ansnet.training.settings import Settings
+from tests.training.small import few_shapes
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning")
 
@@ -29,9 +29,7 @@ OPTIONS = [
 
 @pytest.fixture(scope="module", autouse=True)
 def _small() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Shapes10DataModule, "train_size", 400)
-        patch.setattr(Shapes10DataModule, "val_size", 50)
+    with few_shapes(400, 50) as patch:
         patch.setattr(find_lr, "STEPS", 60)
         patch.setattr(run, "STEPS", 60)
         yield

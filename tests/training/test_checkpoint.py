@@ -23,7 +23,7 @@ from ansnet.training.classifier import ImageClassifier
 from ansnet.training.description import NotDescribedError
 from ansnet.training.report import Result
 from ansnet.training.run import train
-from ansnet.training.settings import Settings
+from tests.training.small import few_shapes, small_settings
 
 SMALL = "CNR(8), M(4), CR(16), M(4), LR(16), L(10)"
 
@@ -33,30 +33,19 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.
 
 @pytest.fixture(scope="module", autouse=True)
 def _few_images() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Shapes10DataModule, "train_size", 300)
-        patch.setattr(Shapes10DataModule, "val_size", 100)
+    with few_shapes(300, 100):
         yield
 
 
 def run(log_dir: Path, **given: Any) -> Result:
     chosen = {
         "model": SMALL,
-        "dataset": "shapes10",
         "max_epochs": 1,
         "lr": 1e-2,
-        "batch_size": 50,
         "label_smoothing": 0.25,
-        "accelerator": "cpu",
-        "devices": 1,
-        "channels_last": False,
-        "compile": "none",
-        "seed": 0,
-        "ops": "ansnet",
-        "log_dir": str(log_dir),
         "test_time_flip": True,
     }
-    return train(Settings.complete({**chosen, **given}))
+    return train(small_settings(log_dir, **{**chosen, **given}))
 
 
 def trainer(**options: Any) -> lightning.Trainer:

@@ -24,15 +24,14 @@ from ansnet.training.repeat import repeat
 from ansnet.training.report import Result
 from ansnet.training.run import find_learning_rate, train
 from ansnet.training.settings import Settings, SettingsError
+from tests.training.small import few_shapes, small_settings
 
 SMALL = "CNR(8), M(4), CNR(16), M(4), L(10)"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _small() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Shapes10DataModule, "train_size", 400)
-        patch.setattr(Shapes10DataModule, "val_size", 50)
+    with few_shapes(400, 50) as patch:
         patch.setattr(find_lr, "STEPS", 60)
         patch.setattr(run, "STEPS", 60)
         yield
@@ -41,24 +40,16 @@ def _small() -> Iterator[None]:
 def settings(log_dir: Path, **given: Any) -> Settings:
     chosen = {
         "model": SMALL,
-        "dataset": "shapes10",
         "max_epochs": 1,
         "batch_size": 100,
         "augment": True,
-        "accelerator": "cpu",
-        "devices": 1,
         "precision": "32-true",
-        "channels_last": False,
-        "compile": "none",
-        "seed": 0,
-        "ops": "ansnet",
-        "log_dir": str(log_dir),
         "optimizer": "muon",
         "schedule": "linear",
         "warmup": 0.25,
         "bias_lr_factor": 4.0,
     }
-    return Settings.complete({**chosen, **given})
+    return small_settings(log_dir, **{**chosen, **given})
 
 
 def rows(result: Result) -> list[dict[str, str]]:

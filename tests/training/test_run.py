@@ -30,6 +30,7 @@ from ansnet.training.run import train
 from ansnet.training.schedule import learning_rate_factor
 from ansnet.training.settings import Settings, SettingsError
 from ansnet.training.views import other_views
+from tests.training.small import few_shapes, small_settings
 
 SMALL = "CNR(8), M(4), CR(16), M(4), LR(16), L(10)"
 UNCHANGING = {"model": "CR(4), M(8), L(10)", "lr": 1e-30}
@@ -38,32 +39,13 @@ BATCH = 50  # 600 training images make 12 steps, 100 validation images 2
 
 @pytest.fixture(scope="module", autouse=True)
 def _few_images() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Shapes10DataModule, "train_size", 600)
-        patch.setattr(Shapes10DataModule, "val_size", 100)
+    with few_shapes(600, 100):
         yield
 
 
 def settings(log_dir: Path, **given: Any) -> Settings:
-    return Settings.complete(
-        {
-            "model": SMALL,
-            "dataset": "shapes10",
-            "max_epochs": 2,
-            "lr": 1e-3,
-            "batch_size": BATCH,
-            "augment": True,
-            "accelerator": "cpu",
-            "devices": 1,
-            "precision": "32-true",
-            "channels_last": False,
-            "compile": "none",
-            "seed": 0,
-            "ops": "ansnet",
-            "log_dir": str(log_dir),
-            **given,
-        }
-    )
+    chosen = {"model": SMALL, "lr": 1e-3, "batch_size": BATCH, "augment": True, "precision": "32-true"}
+    return small_settings(log_dir, **{**chosen, **given})
 
 
 def rows(result: Result) -> list[dict[str, str]]:

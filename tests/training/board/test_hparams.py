@@ -13,39 +13,22 @@ from tensorboard.context import RequestContext
 from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
 
-from ansnet.data import Shapes10DataModule
 from ansnet.training.board.hparams import FIGURES
 from ansnet.training.report import Result
 from ansnet.training.run import train
-from ansnet.training.settings import Settings
+from tests.training.small import few_shapes, small_settings
 
 ATTRIBUTES = {"speed/training_seconds": "training_seconds"}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _few_images() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Shapes10DataModule, "train_size", 100)
-        patch.setattr(Shapes10DataModule, "val_size", 50)
+    with few_shapes(100, 50):
         yield
 
 
 def run(log_dir: Path, **given: Any) -> Result:
-    chosen = {
-        "model": "CR(4), M(8), L(10)",
-        "dataset": "shapes10",
-        "max_epochs": 2,
-        "lr": 1e-2,
-        "batch_size": 50,
-        "accelerator": "cpu",
-        "devices": 1,
-        "channels_last": False,
-        "compile": "none",
-        "seed": 0,
-        "ops": "ansnet",
-        "log_dir": str(log_dir),
-    }
-    return train(Settings.complete({**chosen, **given}))
+    return train(small_settings(log_dir, **{"lr": 1e-2, **given}))
 
 
 def listed(log_dir: Path) -> list[Any]:

@@ -22,7 +22,7 @@ from ansnet.training.board.record import BoardRecord, BoardWarning
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.report import Result
 from ansnet.training.run import train
-from ansnet.training.settings import Settings
+from tests.training.small import few_shapes, small_settings
 
 SMALL = "CNR(4), M(4), res(CR(4)), M(8), L(10)"
 pytestmark = pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning")
@@ -32,28 +32,12 @@ PICTURES = {"as_seen", "confusion", "mistakes", "first_filters"}
 
 @pytest.fixture(scope="module", autouse=True)
 def _few_images() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Shapes10DataModule, "train_size", 100)
-        patch.setattr(Shapes10DataModule, "val_size", 60)
+    with few_shapes(100, 60):
         yield
 
 
 def run(log_dir: Path, **given: Any) -> Result:
-    chosen = {
-        "model": SMALL,
-        "dataset": "shapes10",
-        "max_epochs": 2,
-        "lr": 1e-2,
-        "batch_size": 50,
-        "accelerator": "cpu",
-        "devices": 1,
-        "channels_last": False,
-        "compile": "none",
-        "seed": 0,
-        "ops": "ansnet",
-        "log_dir": str(log_dir),
-    }
-    return train(Settings.complete({**chosen, **given}))
+    return train(small_settings(log_dir, **{"model": SMALL, "lr": 1e-2, **given}))
 
 
 class Run:
