@@ -15,7 +15,7 @@ from ansnet.compatibility import torchvision
 from ansnet.data.batches import Images
 from ansnet.data.datamodule import DataError
 from ansnet.data.download import is_whole
-from ansnet.data.downloaded import GZIP, DownloadedDataModule
+from ansnet.data.downloaded import GZIP, DownloadedDataModule, remedy
 
 files = torchvision.datasets.utils
 
@@ -92,7 +92,3 @@ class CIFAR10DataModule(DownloadedDataModule):
     def subset(self, train: bool) -> Images:
         read = self.source(self.data_dir, train=train)
         return Images(torch.from_numpy(read.data).contiguous(), torch.tensor(read.targets))
-
-
-def remedy(path: Path) -> str:
-    return f"delete {path}, so that it is fetched anew, or name another copy with --data-dir"

@@ -120,22 +120,24 @@ class ImageDataModule(lightning.LightningDataModule):
             name: ``"train"`` or ``"val"``.
             batches: their number; there are fewer of a subset that has no more.
         """
-        loader = self.loader(name)
-        pixels, targets = loader.images
-        drawn = torch.randperm(len(targets), generator=seeded(self.seed, 0, ORDER))
-        places = drawn[: batches * self.batch_size * loader.sampler.processes].to(targets.device)
-        loader.images = Images(pixels[places], targets[places])
-        loader.sampler.size = len(places)
-        return loader
+        return self.loader(name, batches=batches)
 
     def loader(
-        self, name: str, order_seed: int | None = None, augmentation: Augmentation | None = None
+        self,
+        name: str,
+        order_seed: int | None = None,
+        augmentation: Augmentation | None = None,
+        batches: int | None = None,
     ) -> Batches:
         device, rank, processes = torch.device("cpu"), 0, 1
         if self.trainer is not None:
             device = self.trainer.strategy.root_device
             rank, processes = self.trainer.global_rank, self.trainer.world_size
         images = self.subsets[name] = self.images(name).to(device)
+        if batches is not None:
+            drawn = torch.randperm(len(images.targets), generator=seeded(self.seed, 0, ORDER))
+            places = drawn[: batches * self.batch_size * processes].to(device)
+            images = Images(images.pixels[places], images.targets[places])
         order = Order(len(images.targets), order_seed, rank, processes)
         return Batches(
             images,

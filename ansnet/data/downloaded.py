@@ -78,6 +78,11 @@ class DownloadedDataModule(ImageDataModule):
         )
 
 
+def remedy(path: Path) -> str:
+    """What to do about a damaged file or folder."""
+    return f"delete {path}, so that it is fetched anew, or name another copy with --data-dir"
+
+
 def is_web_address(mirror: str) -> bool:
     try:
         return urlsplit(mirror).scheme in ("http", "https")

@@ -15,10 +15,9 @@ import torch.nn.functional as F
 
 from ansnet.compatibility import torchvision
 from ansnet.data.batches import Images
-from ansnet.data.cifar10 import remedy
 from ansnet.data.datamodule import DataError
 from ansnet.data.download import is_whole
-from ansnet.data.downloaded import GZIP, DownloadedDataModule
+from ansnet.data.downloaded import GZIP, DownloadedDataModule, remedy
 
 FashionMNIST = torchvision.datasets.FashionMNIST
 PADDING = 2  # pixels, from 28 to 32

@@ -13,10 +13,9 @@ import torch
 
 from ansnet.compatibility import torchvision
 from ansnet.data.batches import Images
-from ansnet.data.cifar10 import remedy
 from ansnet.data.datamodule import DataError
 from ansnet.data.download import is_whole
-from ansnet.data.downloaded import DownloadedDataModule
+from ansnet.data.downloaded import DownloadedDataModule, remedy
 
 SVHN = torchvision.datasets.SVHN
 MATLAB = b"MATLAB"  # what a MAT-file begins with
