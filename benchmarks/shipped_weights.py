@@ -27,6 +27,7 @@ from ansnet.commands.runs import NoRunError, find_checkpoint
 from ansnet.data import DataError
 from ansnet.models.pretrained import FOLDER
 from ansnet.models.weights import WeightsError, read_weights, write_weights
+from ansnet.training.comparison import RecordError
 from ansnet.training.evaluation import Evaluation, evaluate
 from ansnet.training.history import read_history
 from ansnet.training.settings import Recipe
@@ -58,7 +59,7 @@ def make(name: str, checkpoint: Path, folder: Path, data_dir: str | None = None)
     table = checkpoint.resolve().parent.parent / "metrics.csv"
     if not run or not table.is_file():
         raise WeightsError(f"{checkpoint}: its run has left no record beside it; name one that has")
-    _, batches = load(checkpoint, data_dir)
+    _, batches = load(checkpoint, run, data_dir)
     before = evaluate(trained.network, batches)
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{name}.safetensors"
@@ -190,7 +191,7 @@ def main(words: Sequence[str] | None = None) -> None:
     try:
         checkpoint = find_checkpoint(options.run, options.log_dir, options.best)
         card = make(options.name, checkpoint, options.folder, options.data_dir)
-    except (NoRunError, WeightsError, DataError) as error:
+    except (NoRunError, RecordError, WeightsError, DataError) as error:
         parser.error(str(error))
     print(f"{options.folder / card['file']}: {card['bytes']:,} bytes, SHA-256 {card['sha256']}")
     for views, words_ in VIEWS.items():

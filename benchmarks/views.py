@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from ansnet.compatibility import lightning
 from ansnet.data import DataError
 from ansnet.training.build import make_classifier, make_data
+from ansnet.training.comparison import RecordError, read_settings
 from ansnet.training.machine import check_machine, complete_by_device, device_type
 from ansnet.training.memory import keep_freed_memory
 from ansnet.training.resume import NO_CHECKPOINT
@@ -75,6 +76,7 @@ def settings_of(checkpoint: Path, **given: Any) -> Settings:
 
     Raises:
         SettingsError: there is no checkpoint, no ``hparams.yaml`` of its run, or no such accelerator.
+        RecordError: that file is damaged.
     """
     record = checkpoint.resolve().parent.parent / "hparams.yaml"
     if not checkpoint.is_file():
@@ -83,7 +85,7 @@ def settings_of(checkpoint: Path, **given: Any) -> Settings:
         raise SettingsError(
             f"{checkpoint}: its run's {record} is not there; name a checkpoint where its run left it"
         )
-    hparams = dict(lightning.core.saving.load_hparams_from_yaml(record, use_omegaconf=False))
+    hparams = read_settings(record)
     chosen = {name: value for name, value in given.items() if value is not None}
     # one pass over the images is over before generated code has paid for its generation
     settings = replace(Settings.complete({**hparams, **chosen}, asked_for=()), compile="none")
@@ -155,7 +157,7 @@ def main(words: Sequence[str] | None = None) -> None:
         for path, settings in runs:
             rows.append(measure(path, settings))
             append(rows[-1:], options.results / "views.csv")
-    except (SettingsError, DataError) as error:
+    except (SettingsError, RecordError, DataError) as error:
         parser.error(str(error))
     print(table(rows))
 

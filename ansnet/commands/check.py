@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ansnet.commands.options import add_backend
-from ansnet.commands.parser import OneLineParser
+from ansnet.commands.parser import Mistake, OneLineParser
 
 EXAMPLES = """
 examples:
@@ -21,10 +21,6 @@ examples:
 --samples names a list of ansnet.testing.Sample or of tuples of arguments, or a function that makes one;
 without it, it is <function>_samples beside the function. ansnet's own operations bring their own.
 """
-
-
-class Mistake(Exception):
-    """What the user gave is wrong; the message says what, what was expected, and what to do."""
 
 
 def make_parser() -> OneLineParser:

@@ -11,8 +11,8 @@ from string import ascii_uppercase
 from typing import Any
 
 from ansnet.commands.options import add_json, add_picture, add_run, check_picture
-from ansnet.commands.parser import OneLineParser
-from ansnet.commands.runs import NoRunError, find_runs
+from ansnet.commands.parser import Mistake, OneLineParser
+from ansnet.commands.runs import find_runs
 from ansnet.commands.table import table
 from ansnet.training.comparison import (
     FIGURES,
@@ -45,13 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Compare the runs that the command line names."""
     parser = make_parser()
     given = parser.parse_args(arguments)
-    check_picture(parser, given.out)
     try:
+        check_picture(given.out)
         folders = find_runs(given.runs, given.log_dir)
         if len(folders) < 2:
             parser.error(f"there is one run to compare, {folders[0]}; name two or more")
         groups = grouped([read_record(folder) for folder in folders])
-    except (NoRunError, RecordError) as error:
+    except (Mistake, RecordError) as error:
         parser.error(str(error))
     letters = [letter(number) for number in range(len(groups))]
     try:

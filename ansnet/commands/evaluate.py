@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from ansnet.commands.confusion import by_classes
 from ansnet.commands.options import add_best, add_data_dir, add_json, add_run
 from ansnet.commands.parser import OneLineParser
 from ansnet.commands.runs import NoRunError, find_checkpoint
+from ansnet.training.comparison import RecordError, read_settings
 from ansnet.training.datasets import FOLDER
 from ansnet.training.settings import DATA_DIR_VARIABLE
 
@@ -48,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         checkpoint = find_checkpoint(given.run, given.log_dir, given.best)
-    except NoRunError as error:
+        settings = recorded(checkpoint)
+    except (NoRunError, RecordError) as error:
         parser.error(str(error))
 
     import torch
@@ -59,16 +61,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from ansnet.training.machine import silence_expected_messages
 
     try:
-        classifier, batches = load(checkpoint, given.data_dir)
+        classifier, batches = load(checkpoint, settings, given.data_dir)
     except (DataError, WeightsError) as error:
         parser.error(str(error))
     # as the run has computed, so that the figures agree to the digit
-    is_eager = recorded(checkpoint).get("compile") == "none"
+    is_eager = settings.get("compile") == "none"
     stance = torch.compiler.set_stance("force_eager" if is_eager else "default")
     with warnings.catch_warnings(), stance:
         silence_expected_messages()
         evaluation = evaluate(classifier.network, batches)
-    own = own_accuracy(checkpoint)
+    own = own_accuracy(checkpoint, settings)
     if given.json:
         print(json.dumps({"checkpoint": str(checkpoint), "own_accuracy": own, **asdict(evaluation)}))
     else:
@@ -76,13 +78,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def load(checkpoint: Path, data_dir: str | None) -> tuple[Any, Any]:
+def load(checkpoint: Path, settings: Mapping[str, Any], data_dir: str | None) -> tuple[Any, Any]:
     """The classifier of a checkpoint, and the validation images in batches like the run's."""
     from ansnet.data import DataError, make_data_module
     from ansnet.training.trained import read_run
 
     classifier = read_run(checkpoint)
-    dataset, settings = str(classifier.dataset), recorded(checkpoint)
+    dataset = str(classifier.dataset)
     if dataset.startswith(FOLDER):
         dataset = f"{FOLDER}{data_dir}" if data_dir else dataset
         if not data_dir and not Path(dataset.removeprefix(FOLDER)).expanduser().is_dir():
@@ -123,23 +125,22 @@ def check_classes(dataset: str, there: Sequence[str], known: Sequence[str] | Non
 
 
 def recorded(checkpoint: Path) -> dict[str, Any]:
-    """The settings of the checkpoint's run, if its record lies beside."""
-    from ansnet.compatibility import lightning
+    """The settings of the checkpoint's run, if its record lies beside.
 
+    Raises:
+        RecordError: the record is damaged.
+    """
     record = checkpoint.resolve().parent.parent / "hparams.yaml"
-    if not record.is_file():
-        return {}
-    return dict(lightning.core.saving.load_hparams_from_yaml(record, use_omegaconf=False))
+    return read_settings(record) if record.is_file() else {}
 
 
-def own_accuracy(checkpoint: Path) -> float | None:
+def own_accuracy(checkpoint: Path, settings: Mapping[str, Any]) -> float | None:
     """What the run itself has recorded of the epoch of the checkpoint; None if it has not."""
     import torch
 
     from ansnet.training.history import read_history
 
     table = checkpoint.resolve().parent.parent / "metrics.csv"
-    settings = recorded(checkpoint)
     by_few = settings.get("limit_batches") or settings.get("overfit_batches")  # which are others
     if by_few or not table.is_file():
         return None

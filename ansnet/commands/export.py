@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from jsonargparse.typing import PositiveInt
 
-from ansnet.commands.options import add_best, add_json, add_run
-from ansnet.commands.parser import OneLineParser
-from ansnet.commands.runs import NoRunError, find_checkpoint
+from ansnet.commands.options import add_best, add_json, add_run, check_out
+from ansnet.commands.parser import Mistake, OneLineParser
+from ansnet.commands.runs import find_checkpoint
 from ansnet.training.formats import FORMATS, loading_code
 
 if TYPE_CHECKING:
@@ -29,10 +29,6 @@ formats:
 
 All compute in float32. The file is loaded again, and its scores are compared with the checkpoint's.
 """
-
-
-class Mistake(Exception):
-    """What the user gave is wrong; the message says what, what was expected, and what to do."""
 
 
 def make_parser() -> OneLineParser:
@@ -74,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         file = given.out or Path(default_name(checkpoint) + FORMATS[given.format].suffixes[0])
         check_place(file, given.force)
         subject = load(checkpoint, given)
-    except (Mistake, NoRunError) as error:
+    except Mistake as error:
         parser.error(str(error))
 
     from ansnet.models.weights import WeightsError
@@ -131,16 +127,11 @@ def check_place(file: Path, force: bool) -> None:
     Raises:
         Mistake: saying why not.
     """
-    folder = file.parent
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
-        raise Mistake(f"--out {file}: the folder {folder} {what}; name another, or make it")
-    if file.is_dir():
-        raise Mistake(f"--out {file}: this is a folder; name a file in it")
+    check_out(file)
     if file.exists() and not force:
         raise Mistake(f"{file} is there already; name another --out, or overwrite it by --force")
-    if not os.access(folder, os.W_OK):
-        raise Mistake(f"--out {file}: the folder {folder} cannot be written to; name another")
+    if not os.access(file.parent, os.W_OK):
+        raise Mistake(f"--out {file}: the folder {file.parent} cannot be written to; name another")
 
 
 def default_name(checkpoint: Path) -> str:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from ansnet.commands.options import add_json, add_picture, check_picture
-from ansnet.commands.parser import OneLineParser
+from ansnet.commands.parser import Mistake, OneLineParser
 from ansnet.commands.train import add_settings
 from ansnet.training.settings import Settings, SettingsError
 
@@ -17,7 +17,7 @@ WITHOUT = ("find_lr", "resume", "log_dir")
 
 
 def make_parser() -> OneLineParser:
-    """The options of a training, so that its command line can be given as it is."""
+    """The options of a training, less those that make no sense without a run."""
     prog = "python -m ansnet find-lr"
     parser = OneLineParser(
         prog=prog,
@@ -43,10 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked_for = parser.options_in(words)
     if "lr" in asked_for:
         parser.error(f"--lr {given.lr:g}: the learning rate is what is searched for; leave it out")
-    check_picture(parser, given.out)
     try:
+        check_picture(given.out)
         settings = Settings.complete({**vars(given), "find_lr": True}, asked_for)
-    except SettingsError as error:
+    except (Mistake, SettingsError) as error:
         parser.error(str(error))
 
     from ansnet.data import DataError

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ansnet.commands.completion import complete_runs
-from ansnet.commands.parser import OneLineParser
+from ansnet.commands.parser import Mistake, OneLineParser
 from ansnet.training.settings import DATA_DIR_VARIABLE
 
 RUN = "a folder, a checkpoint, version_3, or last: the run that was trained last"
@@ -69,15 +69,28 @@ def add_picture(parser: OneLineParser, default: str, shows: str) -> None:
     )
 
 
-def check_picture(parser: OneLineParser, file: Path) -> None:
-    """Refuse a place where no picture can be written, before anything is computed."""
+def check_picture(file: Path) -> None:
+    """Refuse a place where no picture can be written, before anything is computed.
+
+    Raises:
+        Mistake: saying why not.
+    """
     if file.suffix != ".png":
-        parser.error(f"--out {file}: the picture is a PNG; name a file that ends in .png")
+        raise Mistake(f"--out {file}: the picture is a PNG; name a file that ends in .png")
+    check_out(file)
+
+
+def check_out(file: Path) -> None:
+    """Refuse a file that is in no folder, or is one.
+
+    Raises:
+        Mistake: saying which.
+    """
     if not file.parent.is_dir():
         what = "is a file" if file.parent.exists() else "does not exist"
-        parser.error(f"--out {file}: the folder {file.parent} {what}; name another, or make it")
+        raise Mistake(f"--out {file}: the folder {file.parent} {what}; name another, or make it")
     if file.is_dir():
-        parser.error(f"--out {file}: this is a folder; name a file in it")
+        raise Mistake(f"--out {file}: this is a folder; name a file in it")
 
 
 def add_backend(parser: OneLineParser) -> None:

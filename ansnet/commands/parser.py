@@ -22,6 +22,10 @@ EXPECTED = {
 }
 
 
+class Mistake(ValueError):
+    """What the user gave is wrong; the message says what, what was expected, and what to do."""
+
+
 class HelpFormatter(DefaultHelpFormatter):
     """Says in words what numbers are expected, and nothing of a default that is null or off.
 

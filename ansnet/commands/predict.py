@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from ansnet.commands.evaluate import VIEWS
 from ansnet.commands.options import add_best, add_json, add_run_option
-from ansnet.commands.parser import OneLineParser
-from ansnet.commands.runs import NoRunError, find_checkpoint
+from ansnet.commands.parser import Mistake, OneLineParser
+from ansnet.commands.runs import find_checkpoint
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,10 +45,6 @@ middle. Of a folder all files are taken, but not those of folders in it.
 
 Exit code: 0; 1 if a file could not be read, which is named, and others were; 2 if none was.
 """
-
-
-class Mistake(Exception):
-    """What the user gave is wrong; the message says what, what was expected, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         return predict_pictures(given)
-    except (Mistake, NoRunError) as mistake:
+    except Mistake as mistake:
         parser.error(str(mistake))
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ansnet.commands.parser import Mistake
 
-class NoRunError(ValueError):
+
+class NoRunError(Mistake):
     """There is no such run, or more than one; the message says what was looked for, and where."""
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ansnet.commands.completion import complete_models
 from ansnet.commands.options import add_completer, add_json
 from ansnet.commands.parser import OneLineParser
+from ansnet.commands.table import table
 
 if TYPE_CHECKING:
     from ansnet.models.summary import LayerSummary
@@ -52,27 +53,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps({"model": given.model, "notation": network.notation, "layers": described}))
     else:
         print(f"{network.notation}\n")
-        print(table(layers))
+        print(report(layers))
     return 0
 
 
-def table(layers: Sequence[LayerSummary]) -> str:
+def report(layers: Sequence[LayerSummary]) -> str:
     """The layers and their sums, as a person reads them."""
-    rows = [HEADER, *map(cells, layers)]
-    totals = (
-        sum(layer.parameters for layer in layers),
-        sum(layer.memory for layer in layers),
-        sum(layer.multiply_adds for layer in layers),
+    parameters, memory, products = (
+        sum(getattr(layer, name) for layer in layers)
+        for name in ("parameters", "memory", "multiply_adds")
     )
-    rows.append(("in all", "", "", f"{totals[0]:,}", size(totals[1]), f"{totals[2]:,}"))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        left = [f"{cell:<{width}}" for cell, width in zip(row[:3], widths[:3], strict=True)]
-        right = [f"{cell:>{width}}" for cell, width in zip(row[3:], widths[3:], strict=True)]
-        lines.append("  ".join(left + right).rstrip())
-    lines.insert(-1, "")
-    return "\n".join(lines)
+    totals = ("in all", "", "", f"{parameters:,}", size(memory), f"{products:,}")
+    lines = table([HEADER, *map(cells, layers), totals], left=3).splitlines()
+    return "\n".join([*lines[:-1], "", lines[-1]])
 
 
 def cells(layer: LayerSummary) -> tuple[str, ...]:

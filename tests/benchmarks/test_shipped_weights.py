@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import shipped_weights
-from ansnet.commands.evaluate import load
+from ansnet.commands.evaluate import load, recorded
 from ansnet.data import Shapes10DataModule
 from ansnet.models.weights import read_weights
 from ansnet.training.evaluation import evaluate
@@ -46,7 +46,8 @@ def test_the_figures_are_those_of_the_rounded_weights(
     file = tmp_path / "small.safetensors"
     assert card["sha256"] == sha256(file.read_bytes()).hexdigest()
     assert card["bytes"] == file.stat().st_size
-    classifier, batches = load(trained.log_dir / "checkpoints/last.ckpt", None)
+    checkpoint = trained.log_dir / "checkpoints/last.ckpt"
+    classifier, batches = load(checkpoint, recorded(checkpoint), None)
     shipped = read_weights(file)
     measured = evaluate(shipped.network, batches)
     assert card["accuracy"] == measured.accuracy

@@ -97,3 +97,19 @@ def test_a_figure_of_other_images_is_not_laid_beside(
     train([*options, "--model=CR(4), M(8), L(10)", f"--log-dir={tmp_path}", "--limit-batches=1"])
     assert main(["evaluate", "last", "--log-dir", str(tmp_path)]) == 0
     assert "recorded by the run" not in capsys.readouterr().out
+
+
+def test_a_damaged_record_beside_the_checkpoint_is_named_in_one_line(
+    log_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (checkpoint,) = log_dir.rglob("last.ckpt")
+    copy = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(checkpoint.read_bytes())
+    (tmp_path / "run" / "hparams.yaml").write_text("model: [vgg7\n")
+    with pytest.raises(SystemExit) as exit_:
+        main(["evaluate", str(copy)])
+    assert exit_.value.code == 2
+    error = capsys.readouterr().err
+    assert f"{tmp_path / 'run' / 'hparams.yaml'}: it is damaged" in error
+    assert error.count("\n") == 1
