@@ -44,7 +44,7 @@ def read_recorded(model: str) -> list[Recorded]:
 
     Example:
         >>> [(each.precision, each.runs) for each in read_recorded("resnet9")]
-        [('bf16-mixed', 10), ('32-true', 1)]
+        [('bf16-mixed', 10), ('32-true', 1), ('bf16-mixed', 1)]
     """
     with files("ansnet.models").joinpath(FILE).open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["model"] == model]
