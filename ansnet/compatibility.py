@@ -72,5 +72,6 @@ import_torchvision()
 import lightning.pytorch as lightning  # noqa: E402
 import torchmetrics  # noqa: E402
 import torchvision  # noqa: E402
+from lightning.fabric import Fabric  # noqa: E402
 
-__all__ = ["MissingOperatorsWarning", "lightning", "torchmetrics", "torchvision"]
+__all__ = ["Fabric", "MissingOperatorsWarning", "lightning", "torchmetrics", "torchvision"]

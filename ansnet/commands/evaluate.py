@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from ansnet.data import DataError
     from ansnet.models.weights import WeightsError
-    from ansnet.training.evaluation import evaluate
+    from ansnet.training.evaluation import computing_in, evaluate
     from ansnet.training.machine import silence_expected_messages
 
     try:
@@ -69,7 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stance = torch.compiler.set_stance("force_eager" if is_eager else "default")
     with warnings.catch_warnings(), stance:
         silence_expected_messages()
-        evaluation = evaluate(classifier.network, batches)
+        network = computing_in(settings.get("precision", "32-true"), classifier.network)
+        evaluation = evaluate(network, batches)
     own = own_accuracy(checkpoint, settings)
     if given.json:
         print(json.dumps({"checkpoint": str(checkpoint), "own_accuracy": own, **asdict(evaluation)}))

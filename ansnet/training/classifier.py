@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -32,14 +32,27 @@ LearningRateFinder = lightning.callbacks.LearningRateFinder
 Batch = tuple[Tensor, Tensor]
 
 
+class Mean(torchmetrics.MeanMetric):
+    """A mean that is summed up in float32, whatever the network computes in.
+
+    torchmetrics 1.9 lets ``module.to(torch.bfloat16)``, by which Lightning prepares ``bf16-true``,
+    convert the sums too. In 8 bits of mantissa a sum of ones stands still at 256.
+    """
+
+    def __init__(self) -> None:
+        # what is not a number is neither looked for, which would wait for the device, nor left out
+        super().__init__(nan_strategy="disable")
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> nn.Module:
+        return super()._apply(lambda tensor: fn(tensor).to(tensor.dtype), exclude_state)
+
+
 class SubsetMeans(nn.Module):
     """Loss and accuracy over a whole subset, each image weighing the same."""
 
     def __init__(self) -> None:
         super().__init__()
-        # what is not a number is neither looked for, which would wait for the device, nor left out
-        self.loss = torchmetrics.MeanMetric(nan_strategy="disable")
-        self.accuracy = torchmetrics.MeanMetric(nan_strategy="disable")
+        self.loss, self.accuracy = Mean(), Mean()
 
     def update(self, figures: Tensor, images: int) -> None:
         """Count the means over a batch, a tensor of the two."""
@@ -170,7 +183,7 @@ class ImageClassifier(lightning.LightningModule):
         self.normalisation = normalisation
         self.dataset = dataset
         self.origin: str | None = None
-        self.augmented_accuracy = torchmetrics.MeanMetric(nan_strategy="disable")
+        self.augmented_accuracy = Mean()
         self.train_means = SubsetMeans()
         self.val_means = SubsetMeans()
         self.test_means = SubsetMeans()

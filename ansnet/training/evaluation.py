@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ansnet.compatibility import Fabric
 from ansnet.functional import cross_entropy
 from ansnet.training.views import scores_by_views
 
@@ -59,6 +61,19 @@ def evaluate(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Ev
                 parts.setdefault(views, []).append(scores)
     by_views = {views: torch.cat(part) for views, part in parts.items()}
     return figures(by_views, torch.cat(targets))
+
+
+def computing_in(precision: str, network: nn.Module) -> nn.Module:
+    """A network that computes as in a run with this ``--precision``, and gives its scores in float32.
+
+    On the CPU, which has no ``16-mixed``: float32 is closer to it than bfloat16.
+    """
+    if precision == "16-mixed":
+        precision = "32-true"
+    one_of_lightnings: Any = precision
+    fabric = Fabric(accelerator="cpu", devices=1, precision=one_of_lightnings)
+    module: nn.Module = fabric.setup_module(network)
+    return module
 
 
 def figures(scores: dict[str, Tensor], targets: Tensor) -> Evaluation:

@@ -130,7 +130,8 @@ def silence_expected_messages() -> None:
     """Silence what the user can do nothing about, and what the introduction says better."""
     # torch for CUDA, on a machine without a GPU, when it looks for the C++ compiler
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    for part in ("pytorch", "fabric"):
+        logging.getLogger(f"lightning.{part}.utilities.rank_zero").setLevel(logging.WARNING)
     # A resumed run is recorded in a folder of its own.
     warnings.filterwarnings("ignore", "The dirpath has changed from.*")
     # The epoch is every process's, speed and time are those of the first.

@@ -79,6 +79,16 @@ def test_loss_and_accuracy_are_means_over_the_images() -> None:
     assert (means.loss.compute().item(), means.accuracy.compute().item()) == (3.5, 0.625)
 
 
+def test_means_are_summed_in_float32_within_a_network_in_bfloat16() -> None:
+    classifier = ImageClassifier(nn.Linear(2, 2)).to(torch.bfloat16)
+    for figure in (1.0, 0.0):
+        for _ in range(100):
+            classifier.train_means.update(torch.tensor([figure, figure]), 8)
+    assert classifier.network.weight.dtype is torch.bfloat16
+    assert classifier.train_means.loss.compute().item() == 0.5
+    assert classifier.augmented_accuracy.mean_value.dtype is torch.float32
+
+
 @pytest.mark.parametrize("decay_biases", [False, True])
 @pytest.mark.parametrize(
     ("name", "kind", "own"),

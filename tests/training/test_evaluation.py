@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ansnet.training.evaluation import calibration_error, evaluate, figures
+from ansnet.training.evaluation import calibration_error, computing_in, evaluate, figures
 from ansnet.training.views import CHOICES, other_views, scores_by_views
 
 
@@ -58,3 +58,26 @@ def test_the_network_is_asked_in_evaluation_mode() -> None:
     evaluate(network, [(torch.randn(3, 3, 4, 4), torch.tensor([0, 1, 1]))])
     assert not network.training
     assert network[1].num_batches_tracked == 0
+
+
+@pytest.mark.parametrize(
+    ("precision", "held", "is_half"),
+    [
+        ("32-true", torch.float32, False),
+        ("64-true", torch.float64, False),
+        ("bf16-true", torch.bfloat16, True),
+        ("bf16-mixed", torch.float32, True),
+        ("16-mixed", torch.float32, False),  # in float32, on a CPU
+    ],
+)
+def test_scores_are_computed_in_a_runs_precision(
+    precision: str, held: torch.dtype, is_half: bool
+) -> None:
+    torch.manual_seed(0)
+    linear, x = nn.Linear(8, 64), torch.randn(64, 8)
+    expected = linear(x).detach()
+    scores = computing_in(precision, linear)(x)
+    assert linear.weight.dtype is held
+    assert scores.dtype is torch.float32
+    apart = (scores - expected).abs().max().item()
+    assert 1e-3 < apart < 2e-2 if is_half else apart < 1e-6
