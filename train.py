@@ -8,7 +8,9 @@
 ``python train.py --help`` lists the options.
 """
 
+import sys
+
 from ansnet.commands.train import main
 
 if __name__ == "__main__":
-    main(prog="python train.py")
+    sys.exit(main(prog="python train.py"))

@@ -43,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code: int | None = command.main(rest)
         sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("\nended by Ctrl-C", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # whoever read it, as head, has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

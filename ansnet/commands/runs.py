@@ -7,6 +7,9 @@ from pathlib import Path
 
 from ansnet.commands.parser import Mistake
 
+# what a run goes on from; the first is there only while an epoch is going on, or was broken off
+RESUMABLE = ("mid-epoch.ckpt", "last.ckpt")
+
 
 class NoRunError(Mistake):
     """There is no such run, or more than one; the message says what was looked for, and where."""
@@ -27,15 +30,42 @@ def find_checkpoint(run: str, log_dir: Path, best: bool = False) -> Path:
     if Path(run).is_file():
         return Path(run)
     if run == "last" and not Path(run).exists():
-        checkpoints = sorted(
-            log_dir.glob("*/*/checkpoints/*.ckpt"), key=lambda path: path.stat().st_mtime
-        )
-        if not checkpoints:
-            raise NoRunError(
-                f"no run in {log_dir} has a checkpoint; train one, or name another --log-dir"
-            )
-        return in_folder(checkpoints[-1].parent.parent, best)
+        return in_folder(last_saved(log_dir, ["last.ckpt"]), best)
     return in_folder(only_folder(run, log_dir), best)
+
+
+def find_resumable(run: str, log_dir: Path) -> Path:
+    """The checkpoint that a run goes on from: within its epoch, or else that of the last one.
+
+    Args:
+        run: as of `find_checkpoint`.
+        log_dir: where runs are recorded.
+
+    Raises:
+        NoRunError: as its docstring says.
+    """
+    if Path(run).is_file() or run.endswith(".ckpt"):  # or it is missed under its own name
+        return Path(run)
+    if run == "last" and not Path(run).exists():
+        folder = last_saved(log_dir, RESUMABLE)
+    else:
+        folder = only_folder(run, log_dir)
+    found = [path for name in RESUMABLE if (path := folder / "checkpoints" / name).is_file()]
+    if not found:
+        raise NoRunError(f"{folder} holds no checkpoint to go on from; train anew")
+    return found[0]
+
+
+def last_saved(log_dir: Path, names: Sequence[str]) -> Path:
+    """The folder of the run whose checkpoint, of one of these names, is the newest.
+
+    Raises:
+        NoRunError: there is none.
+    """
+    checkpoints = [path for name in names for path in log_dir.glob(f"*/*/checkpoints/{name}")]
+    if not checkpoints:
+        raise NoRunError(f"no run in {log_dir} has a checkpoint; train one, or name another --log-dir")
+    return max(checkpoints, key=lambda path: path.stat().st_mtime).parent.parent
 
 
 def find_runs(names: Sequence[str], log_dir: Path) -> list[Path]:
@@ -100,8 +130,9 @@ def recorded(folder: Path) -> Path:
 
 def in_folder(folder: Path, best: bool) -> Path:
     """The checkpoint of the last epoch, or of the best, in a run's folder."""
-    found = sorted((folder / "checkpoints").glob("best-*.ckpt" if best else "last.ckpt"))
+    found = list((folder / "checkpoints").glob("best-*.ckpt" if best else "last.ckpt"))
     if not found:
         kind = "the best" if best else "the last"
         raise NoRunError(f"{folder} holds no checkpoint of {kind} epoch; name a run that was trained")
-    return found[-1]
+    # of two best ones, in a run that was killed between them, the later is the better
+    return max(found, key=lambda path: path.stat().st_mtime)

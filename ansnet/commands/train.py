@@ -9,12 +9,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, fields
+from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from jsonargparse.typing import PositiveInt
 
 from ansnet.commands.options import add_completer
 from ansnet.commands.parser import OneLineParser, add_switch
+from ansnet.commands.runs import NoRunError, find_resumable
+from ansnet.training.interruption import Interrupted, Interruption
 from ansnet.training.options import declared
 from ansnet.training.settings import Recipe, Settings, SettingsError
 
@@ -76,24 +80,37 @@ def add_option(group: Any, setting: Any) -> None:
         return
     about = {"type": option.kind, "choices": option.choices, "metavar": option.metavar}
     given = {key: value for key, value in about.items() if value}
+    if option.alone is not None:
+        given |= {"nargs": "?", "const": option.alone}
     added = group.add_argument(f"--{name}", default=default, help=option.explanation, **given)
     if option.suggested:
         add_completer(added, lambda **_: option.suggested)
 
 
-def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> None:
+def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> int:
     """Parse, train, and say what came out.
 
     Args:
         arguments: the command line; None takes the process's own.
         prog: what the user has called.
+
+    Returns:
+        The exit code: 0, or 128 + the number of the signal by which the run was told to end.
     """
-    parser = make_parser(prog)
-    arguments = sys.argv[1:] if arguments is None else arguments
+    with Interruption() as interruption:
+        try:
+            run(make_parser(prog), sys.argv[1:] if arguments is None else arguments, interruption)
+        except Interrupted as interrupted:
+            print(farewell(interrupted, prog), file=sys.stderr)
+            return interrupted.exit_code
+    return 0
+
+
+def run(parser: OneLineParser, arguments: Sequence[str], interruption: Interruption) -> None:
     given = parser.parse_args(arguments)
     try:
-        settings = Settings.complete(vars(given), parser.options_in(arguments))
-    except SettingsError as error:
+        settings = settings_of(parser, arguments)
+    except (NoRunError, SettingsError) as error:
         parser.error(str(error))
 
     from ansnet.compatibility import lightning
@@ -107,10 +124,49 @@ def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> None:
         if given.print_config:
             print(as_yaml(complete_by_device(settings), given.repeat), end="")
             return
-        outcome = train(settings) if given.repeat == 1 else repeat(settings, given.repeat)
+        if given.repeat == 1:
+            outcome: Any = train(settings, interruption)
+        else:
+            outcome = repeat(settings, given.repeat, interruption)
     except (DataError, NotationError, SettingsError, UnknownModelError) as error:
         parser.error(str(error))
     lightning.utilities.rank_zero_only(print)(outcome)
+
+
+def settings_of(parser: OneLineParser, arguments: Sequence[str]) -> Settings:
+    """The settings of a command line: with ``--resume``, those of the checkpoint but for what is given.
+
+    Raises:
+        SettingsError: see `Settings`.
+        NoRunError: there is no run to go on with.
+    """
+    given = vars(parser.parse_args(arguments))
+    if given["resume"] is None:
+        return Settings.complete(given, parser.options_in(arguments))
+    if given["repeat"] > 1:
+        raise SettingsError(
+            f"--repeat {given['repeat']} cannot go on from --resume {given['resume']}, which is of one "
+            "seed; leave one of them out"
+        )
+    checkpoint = find_resumable(given["resume"], Path(given["log_dir"]))
+
+    from ansnet.training.resume import settings_from
+
+    names = {setting.name for setting in fields(Settings)} - {"resume"}
+    by_hand = vars(parser.parse_args(arguments, defaults=False))
+    chosen = {name: value for name, value in by_hand.items() if name in names and value is not None}
+    return settings_from(str(checkpoint), chosen)
+
+
+def farewell(interrupted: Interrupted, prog: str) -> str:
+    """What a run says that has been told to end."""
+    lines = [f"ended by {interrupted.name}" + (f" in {interrupted.done}" if interrupted.done else "")]
+    if interrupted.checkpoint is None:
+        return f"{lines[0]}; nothing was trained that could be gone on from"
+    if interrupted.log_dir is not None and (interrupted.log_dir / "curves.png").is_file():
+        lines.append(f"curves       {interrupted.log_dir / 'curves.png'}")
+    lines.append(f"go on with   {prog} --resume {quote(str(interrupted.checkpoint))}")
+    return "\n".join(lines)
 
 
 def as_yaml(settings: Settings, repeat: int) -> str:
@@ -124,4 +180,4 @@ def as_yaml(settings: Settings, repeat: int) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -6,7 +6,7 @@ are needed beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
 from typing import NamedTuple
 
@@ -72,8 +72,21 @@ class Order:
         return everyones[turns % self.size]
 
 
+class Position(NamedTuple):
+    """How many batches of which epoch have been taken."""
+
+    epoch: int
+    batches: int
+
+
+NOWHERE = Position(-1, 0)
+
+
 class Batches:
     """An iterable over the batches of an epoch, a new one with each iteration.
+
+    Given the state of another one (`state_dict`), its iteration over the epoch of that state goes on
+    where the other one was, with the same batches.
 
     Args:
         images: on the device that the network is on.
@@ -112,6 +125,16 @@ class Batches:
         _, H, W, _ = images.pixels.shape
         self.mean = mean
         self.normalisation = Normalisation(H, W, images.pixels.device, mean, std)
+        self.position = Position(0, 0)  # of the iteration that is going on, or was the last
+        self.goes_on_from = NOWHERE
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the iteration is, for a checkpoint: Lightning asks for it, and gives it back."""
+        return self.position._asdict()
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Have the iteration over the state's epoch leave out the batches that were taken before."""
+        self.position = self.goes_on_from = Position(**state)
 
     def __len__(self) -> int:
         return len(self.sizes())
@@ -133,11 +156,18 @@ class Batches:
         if augmentation is not None:
             draws = seeded(self.seed, order.epoch, CHANGES + order.rank, pixels.device)
             flipped = self.flipped_in(order.epoch) if augmentation.flip == "alternating" else None
+        epoch, taken = order.epoch, 0
+        if epoch == self.goes_on_from.epoch:
+            taken, self.goes_on_from = self.goes_on_from.batches, NOWHERE
         order.epoch += 1
-        for batch in indices.split(self.sizes()):
+        for place, batch in enumerate(indices.split(self.sizes()), 1):
+            if augmentation is not None:  # also for those that are left out: the next ones follow
+                drawn = draw((len(batch), *pixels.shape[1:]), augmentation, draws)
+            if place <= taken:
+                continue
+            self.position = Position(epoch, place)
             images = pixels.index_select(0, batch)
             if augmentation is not None:
-                drawn = draw(images.shape, augmentation, draws)
                 if flipped is not None:
                     drawn = drawn._replace(flip=flipped[batch])
                 images = augment(images, augmentation, drawn, self.mean)

@@ -21,11 +21,14 @@ from ansnet.modules import SoftmaxCrossEntropy
 from ansnet.training.board.hparams import Listed
 from ansnet.training.board.logger import GroupedLogger
 from ansnet.training.board.record import BoardRecord
-from ansnet.training.callbacks import EarlierRecord, StepLog
+from ansnet.training.callbacks import StepLog
+from ansnet.training.checkpoints import Best, Last, MidEpoch
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.initialization import set_identity
+from ansnet.training.interruption import Interruption
 from ansnet.training.machine import device_options, device_type
 from ansnet.training.progress import SmoothedProgress
+from ansnet.training.record import Record, Table
 from ansnet.training.settings import Settings, SettingsError
 from ansnet.training.warm_start import begin_with_weights
 
@@ -46,7 +49,8 @@ def make_classifier(settings: Settings, data: ImageDataModule | None = None) -> 
     noted = create_model(settings.model, len(data.classes))
     if settings.identity_init:
         set_identity(noted)
-    origin = begin_with_weights(noted, settings, data.classes) if settings.weights else None
+    begins = settings.weights and settings.resume is None
+    origin = begin_with_weights(noted, settings, data.classes) if begins else None
     network: nn.Module = noted
     criterion: nn.Module = SoftmaxCrossEntropy(label_smoothing=settings.label_smoothing)
     if settings.ops == "torch":
@@ -82,21 +86,21 @@ def make_data(settings: Settings) -> ImageDataModule:
     return make_data_module(settings.dataset, settings.data_dir, settings.mirror, **options)
 
 
-def make_trainer(settings: Settings) -> lightning.Trainer:
+def make_trainer(settings: Settings, interruption: Interruption | None = None) -> lightning.Trainer:
+    """The trainer, and what saves and records.
+
+    Args:
+        settings: see `Settings`.
+        interruption: by which the run is told to end; None leaves signals as they are.
+    """
     name = settings.model if settings.model.isidentifier() else "notation"
     board = GroupedLogger(settings.log_dir, name, default_hp_metric=False)
-    table = lightning.loggers.CSVLogger(settings.log_dir, name, version=board.version)
-    best = lightning.callbacks.ModelCheckpoint(
-        monitor="val/accuracy",
-        mode="max",
-        filename="best-epoch={epoch:.0f}-val_accuracy={val/accuracy:.4f}",
-        auto_insert_metric_name=False,
-    )
-    # Not `save_last` of the one above, which copies the last that was saved: the best.
-    last = lightning.callbacks.ModelCheckpoint(filename="last", enable_version_counter=False)
+    table = Table(settings.log_dir, name, version=board.version)
+    steps, best = StepLog(), Best()
+    saving = [best, Last(best), MidEpoch(steps, settings.checkpoint_every, interruption)]
     recording = [
-        EarlierRecord(settings.dataset),
-        StepLog(),
+        Record(settings),
+        steps,
         Listed(asdict(settings)),
         BoardRecord(settings.pictures_every),
     ]
@@ -109,7 +113,7 @@ def make_trainer(settings: Settings) -> lightning.Trainer:
         limit_train_batches=settings.limit_batches,
         inference_mode=False,  # tensors made in it before training could not be updated while training
         logger=[board, table, *other_loggers(settings, name)],
-        callbacks=[*changing(settings), best, last, *recording, SmoothedProgress()],
+        callbacks=[*changing(settings), *saving, *recording, SmoothedProgress()],
         num_sanity_val_steps=0,  # the validation before training has run every step already
         log_every_n_steps=0,  # but by StepLog
         enable_model_summary=False,

@@ -1,9 +1,7 @@
-"""What is recorded beside the training: each step, the speed, and what a resumed run had before."""
+"""What is recorded beside the training: each step, and the speed."""
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -12,7 +10,6 @@ from torch import Tensor
 
 from ansnet.compatibility import lightning
 from ansnet.training.classifier import Batch
-from ansnet.training.history import read_steps
 
 Trainer = lightning.Trainer
 LightningModule = lightning.LightningModule
@@ -38,21 +35,35 @@ class StepLog(lightning.Callback):
     interval = 1.0  # seconds
 
     def __init__(self) -> None:
-        self.training_seconds = 0.0
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"training_seconds": self.training_seconds}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.training_seconds = state_dict["training_seconds"]
-
-    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.training_seconds = self.epoch_seconds = 0.0
         self.steps: list[tuple[int, float]] = []
         self.figures: list[Tensor] = []
         self.parts: list[tuple[Tensor, int]] = []
-        self.last_step = trainer.global_step - 1
         self.images = self.epoch_images = 0
-        self.interval_start = self.epoch_start = perf_counter()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "training_seconds": self.training_seconds,
+            "epoch_seconds": self.epoch_seconds,
+            "epoch_images": self.epoch_images,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.training_seconds = state_dict["training_seconds"]
+        self.epoch_seconds = state_dict.get("epoch_seconds", 0.0)  # an older ansnet did not say it
+        self.epoch_images = state_dict.get("epoch_images", 0)
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.begin(trainer)  # within an epoch, if the run goes on from there
+
+    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.epoch_images, self.epoch_seconds = 0, 0.0
+        self.begin(trainer)
+
+    def begin(self, trainer: Trainer) -> None:
+        self.steps, self.figures, self.parts = [], [], []
+        self.last_step = trainer.global_step - 1
+        self.images, self.interval_start = 0, perf_counter()
 
     def on_train_batch_start(
         self, trainer: Trainer, module: LightningModule, batch: Batch, index: int
@@ -88,11 +99,12 @@ class StepLog(lightning.Callback):
                 logger.log_metrics({**row, "epoch": trainer.current_epoch}, step)
         self.steps, self.figures = [], []
         self.training_seconds += now - self.interval_start
+        self.epoch_seconds += now - self.interval_start
         self.epoch_images += self.images
         self.images, self.interval_start = 0, now
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        module.log("images_per_second", self.epoch_images / (self.interval_start - self.epoch_start))
+        module.log("images_per_second", self.epoch_images / self.epoch_seconds)
         module.log("training_seconds", self.training_seconds)
 
 
@@ -102,47 +114,3 @@ def weighted_mean(parts: list[tuple[Tensor, int]]) -> Tensor:
         return parts[0][0]
     images = sum(number for _, number in parts)
     return torch.stack([figures * (number / images) for figures, number in parts]).sum(0)
-
-
-class EarlierRecord(lightning.Callback):
-    """Takes what a resumed run's training had recorded before into the run's own record.
-
-    It is in the folder of the run that the checkpoint is of: in ``metrics.csv`` the figures of the
-    steps until then, and beside the checkpoint that of the best epoch until then, which stays the best
-    until a later epoch is better. Where one of them is missing, the record begins with the checkpoint,
-    and a line says so.
-
-    Args:
-        dataset: of the run, as its settings name it; its checkpoints say it.
-    """
-
-    def __init__(self, dataset: str) -> None:
-        self.dataset = dataset
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"dataset": self.dataset}
-
-    def on_load_checkpoint(
-        self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        best: Any = trainer.checkpoint_callback
-        state = checkpoint["callbacks"].get(best.state_key, {})
-        folder = Path(str(trainer.ckpt_path)).resolve().parent
-        earlier_best = folder / Path(state.get("best_model_path") or "best-*.ckpt").name
-        metrics_csv = folder.parent / "metrics.csv"
-        missing = [path for path in (earlier_best, metrics_csv) if not path.is_file()]
-        if missing:
-            if trainer.is_global_zero:
-                print(f"only what follows the checkpoint is recorded: there is no {missing[0]}")
-            return
-        for step, figures in read_steps(metrics_csv, checkpoint["global_step"]):
-            for logger in trainer.loggers:
-                logger.log_metrics(figures, step)
-        own_best = Path(best.dirpath) / earlier_best.name
-        if trainer.is_global_zero:
-            own_best.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(earlier_best, own_best)
-        # as it would be had the folder been this run's from the start
-        state["dirpath"] = best.dirpath
-        state["best_model_path"] = state["kth_best_model_path"] = str(own_best)
-        state["best_k_models"] = {str(own_best): state["best_model_score"]}

@@ -300,6 +300,10 @@ class ImageClassifier(lightning.LightningModule):
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: learning_rate_factor(step, steps, self.schedule, self.warmup)
         )
+        self.told = [
+            {name: value for name, value in group.items() if name != "params"}
+            for group in optimizer.param_groups
+        ]
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def make_optimizer(self) -> torch.optim.Optimizer:
@@ -328,14 +332,33 @@ class ImageClassifier(lightning.LightningModule):
         return Muon(groups, self.lr, self.momentum)
 
     def on_train_start(self) -> None:
-        """Lay a checkpoint's moments out in memory as the weights are.
+        """Take up a checkpoint: with the rates of now, and with moments laid out as the weights.
 
         Fused optimizers walk through both in the order of memory, and do not check that it is one.
         """
+        if self.trainer.ckpt_path is not None:
+            self.take_what_is_told()
         for parameter, state in self.trainer.optimizers[0].state.items():
             for name, moment in state.items():
                 if isinstance(moment, Tensor) and moment.shape == parameter.shape:
                     state[name] = torch.empty_like(parameter, dtype=moment.dtype).copy_(moment)
+
+    def take_what_is_told(self) -> None:
+        """Put learning rate, momentum and decay as they are set in place of a checkpoint's.
+
+        Where they are the same, so is every bit.
+        """
+        (scheduler,) = (config.scheduler for config in self.trainer.lr_scheduler_configs)
+        assert isinstance(scheduler, torch.optim.lr_scheduler.LambdaLR)
+        scheduler.base_lrs = [group["initial_lr"] for group in self.told]
+        factor = learning_rate_factor(
+            scheduler.last_epoch,
+            int(self.trainer.estimated_stepping_batches),
+            self.schedule,
+            self.warmup,
+        )
+        for group, told in zip(self.trainer.optimizers[0].param_groups, self.told, strict=True):
+            group.update({**told, "lr": told["initial_lr"] * factor})
 
     def on_train_end(self) -> None:
         """Let go of the last gradients.

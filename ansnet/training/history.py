@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 
@@ -51,19 +52,27 @@ def read_history(metrics_csv: Path) -> list[Epoch]:
     ]
 
 
-def read_steps(metrics_csv: Path, steps: int) -> Iterator[tuple[int, dict[str, float]]]:
-    """What ``metrics.csv`` holds of the first ``steps`` steps: each row's step, and its figures.
+Rows = Iterator[tuple[int, dict[str, float]]]
+
+
+def read_rows(metrics_csv: Path, number: int | None = None) -> Rows:
+    """The first rows of ``metrics.csv``, or all: of each its step, and its figures.
 
     A line that was cut off, as by a power failure, is left out.
     """
     with metrics_csv.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(line for line in file if line.endswith("\n")):
+        whole = csv.DictReader(line for line in file if line.endswith("\n"))
+        for row in islice(whole, number):
             step = int(row.pop("step"))
-            if step < steps:
-                yield step, {name: number(value) for name, value in row.items() if value}
+            yield step, {name: as_number(value) for name, value in row.items() if value}
 
 
-def number(text: str) -> float:
+def read_steps(metrics_csv: Path, steps: int) -> Rows:
+    """What `read_rows` reads, of the first ``steps`` steps."""
+    return ((step, figures) for step, figures in read_rows(metrics_csv) if step < steps)
+
+
+def as_number(text: str) -> float:
     return int(text) if text.isdigit() else float(text)
 
 

@@ -31,8 +31,11 @@ class Option:
             is any text.
         needs: without which it has no effect.
         suggested: what a shell completes it to, where it may be something else too.
-        kept: whether an optimizer that is resumed from a checkpoint goes on with its own value.
+        fixed: whether a run that goes on from a checkpoint has to go on with the same.
+        aside: whether a training is the same with any value, so that no word is lost about another one
+            when it goes on.
         metavar: what stands for its value in ``--help``.
+        alone: what it is if the option is given without a value; None if it needs one.
     """
 
     group: str
@@ -41,8 +44,10 @@ class Option:
     kind: Any = None
     needs: Sequence[Need] = ()
     suggested: Sequence[str] = ()
-    kept: bool = False
+    fixed: bool = False
+    aside: bool = False
     metavar: str | None = None
+    alone: str | None = None
 
 
 def option(group: str, explanation: str, default: Any = MISSING, **about: Any) -> Any:

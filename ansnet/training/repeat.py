@@ -9,6 +9,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from ansnet.compatibility import lightning
+from ansnet.training.interruption import Interruption
 from ansnet.training.progress import readable_duration
 from ansnet.training.report import Result
 from ansnet.training.run import train
@@ -84,7 +85,7 @@ class Repetition:
         return "\n".join([*lines, f"after the last epoch of each run; recorded in {self.table}"])
 
 
-def repeat(settings: Settings, times: int) -> Repetition:
+def repeat(settings: Settings, times: int, interruption: Interruption | None = None) -> Repetition:
     """Train from several seeds, each run recorded as by `train`.
 
     The CSV is ``repeat_<first run's folder>.csv`` beside the runs' folders. It is written after every
@@ -93,6 +94,7 @@ def repeat(settings: Settings, times: int) -> Repetition:
     Args:
         settings: of the first run; each further one takes the next seed.
         times: number of runs.
+        interruption: see `train`.
 
     Returns:
         Their figures after the last epoch.
@@ -114,7 +116,7 @@ def repeat(settings: Settings, times: int) -> Repetition:
         )
     runs: list[Figures] = []
     for seed in range(settings.seed, settings.seed + times):
-        result = train(replace(settings, seed=seed))
+        result = train(replace(settings, seed=seed), interruption)
         settings = replace(settings, lr=result.lr, find_lr=False)  # found once, the same for all
         runs.append(last_figures(str(seed), result))
         first = Path(runs[0].log_dir)

@@ -18,6 +18,7 @@ from ansnet.training.classifier import ImageClassifier
 from ansnet.training.history import Epoch
 from ansnet.training.machine import device_type
 from ansnet.training.progress import readable_duration
+from ansnet.training.resume import Checkpoint, changes
 from ansnet.training.settings import Settings
 
 
@@ -66,8 +67,13 @@ class Result:
         )
 
 
-def introduction(settings: Settings, record: dict[str, Any], trainer: lightning.Trainer) -> str:
-    """What is about to be trained, on what, with what."""
+def introduction(
+    settings: Settings,
+    record: dict[str, Any],
+    trainer: lightning.Trainer,
+    resumed: Checkpoint | None = None,
+) -> str:
+    """What is about to be trained, on what, with what; and from which checkpoint it goes on."""
     threads = record["threads"]
     device = f"cpu, {threads} thread" + ("s" if threads > 1 else "")
     if not isinstance(trainer.accelerator, lightning.accelerators.CPUAccelerator):
@@ -86,7 +92,7 @@ def introduction(settings: Settings, record: dict[str, Any], trainer: lightning.
             f"{augmentation}, seed {settings.seed}",
             f"{device}, {settings.precision}, {layout}, {compiled}",
             *filter(None, [record["origin"]]),
-            *([] if settings.resume is None else [f"goes on from {settings.resume}"]),
+            *([] if resumed is None else [f"goes on from {resumed}", *changes(resumed, settings)]),
             f"recorded in {trainer.log_dir}",
         ]
     )

@@ -1,20 +1,29 @@
-"""Which checkpoints a run can go on from."""
+"""Going on from a checkpoint: with which settings, and from which checkpoints it can be done."""
 
 from __future__ import annotations
 
-from dataclasses import fields
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import torch
 
-from ansnet.training.callbacks import EarlierRecord
 from ansnet.training.classifier import ImageClassifier
-from ansnet.training.datasets import FOLDER
 from ansnet.training.options import declared, flag
-from ansnet.training.settings import Settings, SettingsError, takes_effect
+from ansnet.training.record import KEY
+from ansnet.training.settings import (
+    DATA_DIR_VARIABLE,
+    Settings,
+    SettingsError,
+    check_fixed,
+    defaults,
+    takes_effect,
+)
 
-# which the optimizer of a checkpoint goes on with, whatever the command line says
-KEPT = [setting.name for setting in fields(Settings) if declared(setting).kept]
 # what reading something else as a checkpoint ends in
 NO_CHECKPOINT = (
     OSError,
@@ -23,63 +32,164 @@ NO_CHECKPOINT = (
     IndexError,
     KeyError,
     RuntimeError,
-    UnicodeDecodeError,
+    TypeError,
+    ValueError,
     UnpicklingError,
 )
-BEFORE_THEY_WERE_OPTIONS = {"bias_lr_factor": 1.0, "nesterov": False, "decay_biases": False}
+PARTS = {
+    "state_dict": dict,
+    "hyper_parameters": dict,
+    "callbacks": dict,
+    "optimizer_states": list,
+    "lr_schedulers": list,
+    "loops": dict,
+    "epoch": int,
+    "global_step": int,
+}
 
 
-def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> None:
-    """Refuse to resume from what holds no such training, or has nothing left to train.
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint says of its training.
+
+    Attributes:
+        path: as given.
+        settings: of the run; None if it is of an older ansnet and no ``hparams.yaml`` is beside it.
+        epochs: that are completed.
+        steps: that have been taken.
+        is_within_epoch: whether an epoch is going on.
+        content: all of it.
+    """
+
+    path: str
+    settings: dict[str, Any] | None
+    epochs: int
+    steps: int
+    is_within_epoch: bool
+    content: dict[str, Any]
+
+    def __str__(self) -> str:
+        where = (
+            f"within epoch {self.epochs + 1}" if self.is_within_epoch else f"after epoch {self.epochs}"
+        )
+        return f"{self.path}, {where}, step {self.steps}"
+
+
+def read_checkpoint(path: str) -> Checkpoint:
+    """Read a checkpoint that a run can go on from.
+
+    Raises:
+        SettingsError: there is none, it is damaged, or something else.
+    """
+    given = f"--resume {path}"
+    if not Path(path).exists():
+        raise SettingsError(f"{given}: there is no such file; name a checkpoint")
+    if not Path(path).is_file():
+        raise SettingsError(f"{given}: this is no file; name a checkpoint")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch has to say of pickles that are none of its own
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        if not all(isinstance(content[name], kind) for name, kind in PARTS.items()):
+            raise KeyError("another part")
+        progress = content["loops"]["fit_loop"]["epoch_progress"]["current"]
+        epochs, is_within = int(progress["processed"]), progress["started"] > progress["processed"]
+        settings = settings_in(content, path)
+        for optimizer in content["optimizer_states"]:
+            optimizer["state"].values(), [group["params"] for group in optimizer["param_groups"]]
+    except SettingsError:  # of the record beside it
+        raise
+    except NO_CHECKPOINT as error:
+        raise SettingsError(f"{given}: this is no checkpoint of a run; name one") from error
+    return Checkpoint(path, settings, epochs, content["global_step"], is_within, content)
+
+
+def settings_in(content: Mapping[str, Any], path: str) -> dict[str, Any] | None:
+    """The settings that a checkpoint names, or else the ``hparams.yaml`` of its run."""
+    from ansnet.training.comparison import RecordError, read_settings
+
+    known: dict[str, Any] | None = content.get(KEY, {}).get("settings")
+    if known is None:
+        record = Path(path).resolve().parent.parent / "hparams.yaml"
+        try:
+            known = read_settings(record) if record.is_file() else None
+        except RecordError as error:
+            raise SettingsError(str(error)) from error
+    if known is None:
+        return None
+    settings: dict[str, Any] = {}
+    for setting in fields(Settings):
+        value = known.get(setting.name, defaults(Settings).get(setting.name))
+        if not fits(value, str(setting.type)):
+            raise TypeError(f"{setting.name} is {value!r}")
+        settings[setting.name] = value
+    return settings
+
+
+def fits(value: Any, annotation: str) -> bool:
+    """Whether a value is of the type that a setting is annotated with."""
+    kinds = {"int": int, "float": (int, float), "bool": bool, "str": str, "None": type(None)}
+    wanted = annotation.split(" | ")
+    if isinstance(value, bool):
+        return "bool" in wanted
+    return any(isinstance(value, kinds[name]) for name in wanted)  # type: ignore[arg-type]
+
+
+def settings_from(path: str, given: Mapping[str, Any]) -> Settings:
+    """The settings of a run that goes on: those of the checkpoint, but for what is given.
+
+    It is recorded where the run before is, and reads the data where that did, if there is some.
+
+    Args:
+        path: of the checkpoint.
+        given: settings by name.
+
+    Raises:
+        SettingsError: see `read_checkpoint` and `Settings.going_on`; or an older checkpoint does not
+            say its settings.
+    """
+    before = read_checkpoint(path).settings
+    if before is None:
+        raise SettingsError(
+            f"--resume {path}: the checkpoint is of an older ansnet, and the hparams.yaml of its run "
+            "is not beside it; put it back into its run's folder"
+        )
+    folder = Path(path) if len(Path(path).parts) > 4 else Path(path).resolve()
+    if folder.parent.name == "checkpoints":
+        before["log_dir"] = str(folder.parents[3])
+    if not Path(before["data_dir"]).is_dir():
+        before["data_dir"] = os.environ.get(DATA_DIR_VARIABLE, before["data_dir"])
+    return Settings.going_on(before, given, path)
+
+
+def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> Checkpoint:
+    """Refuse to go on from what holds no such training, or has nothing left to train.
 
     Raises:
         SettingsError: saying what the file is instead.
     """
-    given = f"--resume {settings.resume}"
-    try:
-        checkpoint = torch.load(str(settings.resume), map_location="cpu", weights_only=True)
-        shapes = {name: tensor.shape for name, tensor in checkpoint["state_dict"].items()}
-        epochs, averaged = checkpoint["epoch"] + 1, "current_model_state" in checkpoint
-        chosen = {**BEFORE_THEY_WERE_OPTIONS, **checkpoint["hyper_parameters"]}
-        optimizer, kept = chosen["optimizer"], [(name, chosen[name]) for name in KEPT]
-        groups = [len(state["param_groups"]) for state in checkpoint["optimizer_states"]]
-        recorded = checkpoint["callbacks"].get(EarlierRecord.__name__, {})
-        dataset = recorded.get("dataset", settings.dataset)  # an older ansnet did not say it
-    except FileNotFoundError as error:
-        raise SettingsError(f"{given}: there is no such file; name a checkpoint") from error
-    except NO_CHECKPOINT as error:
-        raise SettingsError(f"{given}: this is no checkpoint of a run; name one") from error
-    if shapes != {name: tensor.shape for name, tensor in classifier.state_dict().items()}:
+    checkpoint = read_checkpoint(str(settings.resume))
+    given, content = f"--resume {settings.resume}", checkpoint.content
+    if checkpoint.settings is not None:
+        check_fixed(checkpoint.settings, asdict(settings))
+    state, own = content["state_dict"], classifier.state_dict()
+    if state.keys() != own.keys() or any(shape_of(state[name]) != own[name].shape for name in own):
         raise SettingsError(
             f"{given}: the checkpoint is of another network than --model {settings.model}; name its own"
         )
-    if dataset.startswith(FOLDER) and settings.dataset.startswith(FOLDER):  # it may have been moved
-        if chosen["classes"] != classifier.classes:
-            raise SettingsError(
-                f"{given}: the checkpoint is of a training on other classes than those of "
-                f"{settings.dataset}; name the pictures that it was trained on, {dataset}"
-            )
-    elif dataset != settings.dataset:
+    classes = content["hyper_parameters"].get("classes")
+    if classes is not None and tuple(classes) != classifier.classes:
         raise SettingsError(
-            f"{given}: the checkpoint is of a training on {dataset}, not on {settings.dataset}; add "
-            f"--dataset {dataset}, and what else it was trained with"
+            f"{given}: the checkpoint is of a training on other classes than those of "
+            f"{settings.dataset}; name the pictures that it was trained on"
         )
-    if optimizer != settings.optimizer:
-        raise SettingsError(
-            f"{given}: the checkpoint is of a training by {optimizer}, and {settings.optimizer} cannot "
-            f"go on from it; add --optimizer {optimizer}, and what else it was trained with"
-        )
-    if groups != [2]:
+    groups = [len(state["param_groups"]) for state in content["optimizer_states"]]
+    if groups != [2] or len(content["lr_schedulers"]) != 1:
         raise SettingsError(
             f"{given}: the checkpoint is of an older ansnet, which did not tell weights from biases; "
             "train anew"
         )
-    for name, value in kept:
-        if value != getattr(settings, name) and takes_effect(name, chosen):
-            raise SettingsError(
-                f"{given}: the checkpoint is of a training with {flag(name, value)}, and goes on with "
-                f"that; add {flag(name, value)}"
-            )
+    averaged = "current_model_state" in content
     if averaged != (settings.ema is not None):
         kind, advice = (
             ("with", "add --ema and its decay") if averaged else ("without", "leave --ema out")
@@ -88,8 +198,49 @@ def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> None:
             f"{given}: the checkpoint is of a training {kind} averaged weights, and goes on so; "
             f"{advice}"
         )
-    if epochs >= settings.max_epochs:
+    if checkpoint.epochs >= settings.max_epochs:
         raise SettingsError(
-            f"{given}: {epochs} epochs are completed, so nothing is left of --max-epochs "
+            f"{given}: {checkpoint.epochs} epochs are completed, so nothing is left of --max-epochs "
             f"{settings.max_epochs}; name a higher number"
         )
+    check_schedule(checkpoint, settings)
+    return checkpoint
+
+
+def check_schedule(checkpoint: Checkpoint, settings: Settings) -> None:
+    """Refuse to lengthen a schedule that has come to its end, where the rate is 0.
+
+    Raises:
+        SettingsError: saying how else to go on.
+    """
+    before = checkpoint.settings
+    if before is None or checkpoint.epochs < before["max_epochs"] or settings.schedule == "constant":
+        return
+    if before["schedule"] != "constant":
+        raise SettingsError(
+            f"--resume {settings.resume}: the learning rate has fallen to 0 by the schedule of its "
+            f"{before['max_epochs']} epochs, and would jump; add --schedule constant and an --lr, or "
+            f"begin a new training with its weights by --weights {settings.resume}"
+        )
+
+
+def changes(checkpoint: Checkpoint, settings: Settings) -> list[str]:
+    """What is another setting from here on, a line each."""
+    before, now = checkpoint.settings, asdict(settings)
+    if before is None:
+        return []
+    lines = [
+        f"{flag(setting.name, now[setting.name])} from here on, before "
+        + flag(setting.name, before[setting.name])
+        for setting in fields(Settings)
+        if not declared(setting).aside
+        and now[setting.name] != before[setting.name]
+        and (takes_effect(setting.name, now) or takes_effect(setting.name, before))
+    ]
+    if now["max_epochs"] != before["max_epochs"] and settings.schedule != "constant":
+        lines.append("so that the learning rate falls to 0 at another step than it would have")
+    return lines
+
+
+def shape_of(value: Any) -> Any:
+    return getattr(value, "shape", None)

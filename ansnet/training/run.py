@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
 import torch
 
+from ansnet.commands.runs import RESUMABLE
 from ansnet.compatibility import lightning
 from ansnet.data import ImageDataModule
 from ansnet.data.batches import Batches
@@ -15,6 +18,7 @@ from ansnet.training.adaptation import remarks
 from ansnet.training.build import make_classifier, make_data, make_trainer
 from ansnet.training.find_lr import HIGHEST, LOWEST, STEPS, RangeTest, Search, draw_search
 from ansnet.training.history import best_epoch, draw_curves, read_history
+from ansnet.training.interruption import Interrupted, Interruption
 from ansnet.training.machine import as_settled, check_machine, complete_by_device, device_options
 from ansnet.training.memory import keep_freed_memory
 from ansnet.training.report import Result, describe_run, introduction
@@ -22,7 +26,7 @@ from ansnet.training.resume import check_checkpoint
 from ansnet.training.settings import Settings, SettingsError
 
 
-def train(settings: Settings) -> Result:
+def train(settings: Settings, interruption: Interruption | None = None) -> Result:
     """Train as the settings say.
 
     Leaves ``metrics.csv``, ``hparams.yaml``, the TensorBoard events, ``curves.png``, with ``find_lr``
@@ -30,11 +34,13 @@ def train(settings: Settings) -> Result:
 
     Args:
         settings: see `Settings`.
+        interruption: by which the run is told to end; None leaves signals as they are.
 
     Returns:
         The epochs' figures and the best of them by validation accuracy.
 
     Raises:
+        Interrupted: the run has been told to end; what was trained is saved, and the curves are drawn.
         SettingsError: the machine has not what the settings ask for, or no time was left for a step.
         DataError: the data is missing or damaged.
         UnknownModelError, NotationError: see `create_model`.
@@ -45,31 +51,32 @@ def train(settings: Settings) -> Result:
     keep_freed_memory()
     # Deterministic algorithms would have all new memory filled first; none of it is read unwritten.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    search = find_learning_rate(settings) if settings.find_lr else None
+    searches = settings.find_lr and settings.resume is None
+    search = find_learning_rate(settings) if searches else None
     if search is not None:
         settings = replace(settings, lr=search.rate)
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     data = make_data(settings)
     classifier = make_classifier(settings, data)
-    if settings.resume is not None:
-        check_checkpoint(settings, classifier)
+    resumed = None if settings.resume is None else check_checkpoint(settings, classifier)
     data.prepare_data()
     data.setup("fit")
     with as_settled(settings):
-        trainer = data.trainer = make_trainer(settings)
+        trainer = data.trainer = make_trainer(settings, interruption)
         if trainer.is_global_zero:
             record = describe_run(settings, classifier)
             for logger in trainer.loggers:
                 logger.log_hyperparams(record)
-            print(introduction(settings, record, trainer), *remarks(settings, data), sep="\n")
+            print(introduction(settings, record, trainer, resumed), *remarks(settings, data), sep="\n")
             if search is not None:
                 picture = Path(str(trainer.log_dir), "find_lr.png")
                 draw_search(search, picture)
                 print(f"{search}: {picture}")
         training, validation, untouched = loaders(settings, data)
-        if settings.resume is None:
-            trainer.validate(classifier, [validation, untouched], verbose=False)
-        trainer.fit(classifier, training, validation, ckpt_path=settings.resume)
+        with told_to_end(trainer, settings, interruption):
+            if settings.resume is None:
+                trainer.validate(classifier, [validation, untouched], verbose=False)
+            trainer.fit(classifier, training, validation, ckpt_path=settings.resume)
     for logger in trainer.loggers:
         if isinstance(logger, lightning.loggers.WandbLogger):
             logger.experiment.finish()  # or a repetition would be recorded as the same run
@@ -81,12 +88,47 @@ def train(settings: Settings) -> Result:
             f"--max-time {settings.max_time} was over before the first step; give it more"
         )
     if trainer.is_global_zero:
-        draw_curves(history, f"{settings.model} on {settings.dataset}", log_dir / "curves.png")
+        draw_curves(history, title(settings), log_dir / "curves.png")
     checkpoint = Path(trainer.checkpoint_callback.best_model_path)  # type: ignore[union-attr]
     seconds = monotonic() - start
     return Result(
         history, best_epoch(history), checkpoint, log_dir, seconds, settings.lr, settings.max_epochs
     )
+
+
+@contextmanager
+def told_to_end(
+    trainer: lightning.Trainer, settings: Settings, interruption: Interruption | None
+) -> Iterator[None]:
+    """Leave what a run leaves also where it is told to end, and have it say what it can go on from."""
+    try:
+        yield
+        if interruption is not None and interruption.asked() and not is_over(trainer):
+            raise interruption.end()  # in an epoch that was the last one for another reason
+    except Interrupted as interrupted:
+        log_dir = interrupted.log_dir = Path(str(trainer.log_dir))
+        if interrupted.checkpoint is None:
+            interrupted.checkpoint = newest(log_dir / "checkpoints", settings.resume)
+        table = log_dir / "metrics.csv"
+        if trainer.is_global_zero and table.is_file() and len(history := read_history(table)) > 1:
+            draw_curves(history, title(settings), log_dir / "curves.png")
+        raise
+
+
+def is_over(trainer: lightning.Trainer) -> bool:
+    return trainer.max_epochs is not None and trainer.current_epoch >= trainer.max_epochs
+
+
+def newest(folder: Path, before: str | None) -> Path | None:
+    """The checkpoint that a run can go on from: its own, or else the one that it has come from."""
+    for checkpoint in [folder / name for name in RESUMABLE]:
+        if checkpoint.is_file():
+            return checkpoint
+    return None if before is None else Path(before)
+
+
+def title(settings: Settings) -> str:
+    return f"{settings.model} on {settings.dataset}"
 
 
 def loaders(settings: Settings, data: ImageDataModule) -> tuple[Batches, Batches, Batches]:

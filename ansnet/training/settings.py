@@ -53,23 +53,24 @@ class Recipe:
     """
 
     max_epochs: int = option("training", "epochs to train", kind=PositiveInt)
-    batch_size: int = option("training", "images a step and device", kind=PositiveInt)
+    batch_size: int = option("training", "images a step and device", kind=PositiveInt, fixed=True)
     optimizer: str = option(
-        "training", "adamw's and muon's weight decay is decoupled", choices=OPTIMIZERS
+        "training",
+        "adamw's and muon's weight decay is decoupled",
+        choices=OPTIMIZERS,
+        fixed=True,
     )
     lr: float = option(
         "training",
         "learning rate, at its highest",
         kind=PositiveFloat,
         needs=[Need("find_lr", lambda finds: not finds, False)],
-        kept=True,
     )
     bias_lr_factor: float = option(
         "training",
         "what that of biases and normalisations is multiplied by",
         1.0,
         kind=NonNegativeFloat,
-        kept=True,
     )
     momentum: float = option(
         "training",
@@ -77,7 +78,6 @@ class Recipe:
         0.9,
         kind=NonNegativeFloat,
         needs=[Need("optimizer", lambda optimizer: optimizer in ("sgd", "muon"), "sgd")],
-        kept=True,
     )
     nesterov: bool = option(
         "training",
@@ -87,17 +87,15 @@ class Recipe:
             Need("optimizer", lambda optimizer: optimizer == "sgd", "sgd"),
             Need("momentum", bool, 0.9),
         ],
-        kept=True,
     )
     weight_decay: float = option(
-        "training", "pull of the weights towards 0", 0.0, kind=NonNegativeFloat, kept=True
+        "training", "pull of the weights towards 0", 0.0, kind=NonNegativeFloat
     )
     decay_biases: bool = option(
         "training",
         "biases and normalisations decay as well",
         False,
         needs=[Need("weight_decay", bool, 5e-4)],
-        kept=True,
     )
     schedule: str = option(
         "training",
@@ -139,7 +137,10 @@ class Recipe:
         needs=[AUGMENTED],
     )
     identity_init: bool = option(
-        "training", "convolutions start with filters that copy their channels", False
+        "training",
+        "convolutions start with filters that copy their channels",
+        False,
+        fixed=True,
     )
     test_time_flip: bool = option(
         "training", "at the end, validate also by images and their mirror images", False
@@ -208,6 +209,7 @@ class Settings(Recipe):
         'vgg7, vgg7bn, resnet9, or a network in notation, as "CNR(32), M(2), M(16), L(10)"',
         "vgg7",
         suggested=tuple(RECIPES),
+        fixed=True,
     )
     ops: str = option(
         "network",
@@ -222,32 +224,45 @@ class Settings(Recipe):
         "cifar10",
         kind=dataset_name,
         suggested=(*DATASETS, FOLDER),
+        fixed=True,
     )
     data_dir: str = option(
         "data",
         f"folder with the data, or to download it to (otherwise ${DATA_DIR_VARIABLE}, otherwise data)",
         None,
         metavar="DIR",
+        aside=True,
     )
     mirror: str | None = option(
         "data",
         "URL of the folder to download from, or of cifar-10-python.tar.gz itself",
         None,
         metavar="URL",
+        aside=True,
     )
     find_lr: bool = option(
         "training",
         "find the learning rate by a hundred steps at rising ones, and train with it from the start",
         False,
+        fixed=True,
     )
-    seed: int = option("training", "same seed, same run", 0, kind=NonNegativeInt)
-    resume: str | None = option("training", "go on from a checkpoint", None, metavar="CHECKPOINT")
+    seed: int = option("training", "same seed, same run", 0, kind=NonNegativeInt, fixed=True)
+    resume: str | None = option(
+        "training",
+        "go on with the last run, or a run, or a checkpoint, with its settings; those given beside it "
+        "are changed from there on",
+        None,
+        metavar="RUN",
+        alone="last",
+        aside=True,
+    )
     weights: str | None = option(
         "training",
         "begin with trained weights: pretrained for those that come with the model, a file of weights, "
         "or a checkpoint",
         None,
         metavar="WEIGHTS",
+        fixed=True,
     )
     early_stopping: int | None = option(
         "training",
@@ -255,9 +270,15 @@ class Settings(Recipe):
         None,
         kind=PositiveInt,
         metavar="EPOCHS",
+        aside=True,
     )
     max_time: str | None = option(
-        "training", "end after so long, validated and saved", None, kind=Duration, metavar="DD:HH:MM:SS"
+        "training",
+        "end after so long, validated and saved",
+        None,
+        kind=Duration,
+        metavar="DD:HH:MM:SS",
+        aside=True,
     )
     ema: float | None = option(
         "training",
@@ -277,7 +298,12 @@ class Settings(Recipe):
         needs=[Need("gradient_clip_val", bool, 1.0)],
     )
     accumulate_grad_batches: int = option(
-        "training", "add the gradients of so many batches for a step", 1, kind=PositiveInt, metavar="N"
+        "training",
+        "add the gradients of so many batches for a step",
+        1,
+        kind=PositiveInt,
+        metavar="N",
+        fixed=True,
     )
     accelerator: str = option(
         "machine",
@@ -285,7 +311,7 @@ class Settings(Recipe):
         "auto",
         choices=ACCELERATORS,
     )
-    devices: int = option("machine", "how many of them", 1, kind=PositiveInt)
+    devices: int = option("machine", "how many of them", 1, kind=PositiveInt, fixed=True)
     precision: str | None = option(
         "machine",
         "bits of the numbers; by default bf16-mixed on CUDA, elsewhere 32-true",
@@ -304,7 +330,9 @@ class Settings(Recipe):
         None,
         choices=COMPILATIONS,
     )
-    log_dir: str = option("record", "where the run is recorded", "lightning_logs", metavar="DIR")
+    log_dir: str = option(
+        "record", "where the run is recorded", "lightning_logs", metavar="DIR", aside=True
+    )
     pictures_every: int | None = option(
         "record",
         "pictures and histograms for TensorBoard every so many epochs, 0 for none; by default as often "
@@ -312,15 +340,25 @@ class Settings(Recipe):
         None,
         kind=NonNegativeInt,
         metavar="N",
+        aside=True,
     )
-    wandb: bool = option("record", "record it with Weights & Biases as well", False)
-    mlflow: bool = option("record", "record it with MLflow as well", False)
+    checkpoint_every: float = option(
+        "record",
+        "minutes between two checkpoints within an epoch; 0 for none",
+        5.0,
+        kind=NonNegativeFloat,
+        metavar="MINUTES",
+        aside=True,
+    )
+    wandb: bool = option("record", "record it with Weights & Biases as well", False, aside=True)
+    mlflow: bool = option("record", "record it with MLflow as well", False, aside=True)
     limit_batches: int | None = option(
         "debugging",
         "train and validate by so many batches an epoch",
         None,
         kind=PositiveInt,
         metavar="N",
+        fixed=True,
     )
     overfit_batches: int | None = option(
         "debugging",
@@ -330,6 +368,7 @@ class Settings(Recipe):
         kind=PositiveInt,
         needs=[Need("limit_batches", lambda limit: limit is None, None)],
         metavar="N",
+        fixed=True,
     )
 
     @classmethod
@@ -367,6 +406,57 @@ class Settings(Recipe):
                 f"--resume {values['resume']} goes on with its own weights; leave --weights out"
             )
         return cls(**values)
+
+    @classmethod
+    def going_on(cls, before: Mapping[str, Any], given: Mapping[str, Any], checkpoint: str) -> Settings:
+        """Settings of a run that goes on from a checkpoint.
+
+        Args:
+            before: those that the checkpoint names.
+            given: what is given beside it, by name.
+            checkpoint: its path.
+
+        Raises:
+            SettingsError: what is given has no effect on a training that goes on.
+        """
+        given = {name: plain(value) for name, value in given.items()}
+        if given.get("weights"):
+            raise SettingsError(
+                f"--resume {checkpoint} goes on with its own weights; leave --weights out"
+            )
+        if given.get("find_lr"):
+            raise SettingsError(
+                "--find-lr cannot search for a training that goes on with its own rate, that of "
+                f"--resume {checkpoint}; leave one of them out"
+            )
+        values = {**before, "find_lr": False, **given, "resume": checkpoint}
+        check_values(values)
+        check_fixed(before, values)
+        for name in given:
+            if values[name] not in (False, 0, "none", None):
+                check_effect(name, values)
+        return cls(**values)
+
+
+def check_fixed(before: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Refuse to go on with another value of what a training cannot change on its way.
+
+    Raises:
+        SettingsError: naming the option, and its value before.
+    """
+    for setting in fields(Settings):
+        name = setting.name
+        if not declared(setting).fixed or values[name] == before[name]:
+            continue
+        if name == "dataset" and all(each[name].startswith(FOLDER) for each in (before, values)):
+            continue  # it may have been moved
+        now, then = (flag(name, each[name]) for each in (values, before))
+        unset = before[name] is None or before[name] is False
+        raise SettingsError(
+            f"--resume {values['resume']}: the checkpoint is of a training "
+            f"{'without' if unset else 'with'} {flag(name, None) if unset else then}, and cannot go on "
+            f"with {now}; leave it out"
+        )
 
 
 def defaults(settings: type[Settings]) -> dict[str, Any]:
@@ -427,11 +517,6 @@ def check_search(values: Mapping[str, Any]) -> None:
     Raises:
         SettingsError: naming what stands against it.
     """
-    if values["find_lr"] and values["resume"]:
-        raise SettingsError(
-            f"--find-lr cannot search for a training that goes on with its own rate, that of "
-            f"--resume {values['resume']}; leave one of them out"
-        )
     if values["find_lr"] and values["devices"] > 1:
         raise SettingsError(
             f"--find-lr searches on one device, and not with --devices {values['devices']}; search "

@@ -76,6 +76,31 @@ def test_an_epoch_is_the_same_whatever_came_before_it(flip: str) -> None:
         assert torch.equal(given, expected)
 
 
+@pytest.mark.parametrize("flip", FLIPS)
+@pytest.mark.parametrize("taken", [0, 1, 2, 3])
+def test_an_iteration_goes_on_where_another_one_was(flip: str, taken: int) -> None:
+    augmentation = Augmentation(flip, cutout=2)
+    whole, stopped, resumed = (
+        Batches(numbered(21, side=8), Order(21, 3), 8, augmentation, 3) for _ in range(3)
+    )
+    for batches in (whole, stopped):
+        epoch(batches)
+    expected, left = list(whole), iter(stopped)
+    for _ in range(taken):
+        next(left)
+    resumed.load_state_dict(stopped.state_dict())
+    resumed.sampler.set_epoch(1)
+    found = list(resumed)
+    # before the first batch has been taken, the last of the epoch before was
+    assert len(found) == len(expected) - taken
+    for given, same in zip(found, expected[taken:], strict=True):
+        assert all(map(torch.equal, given, same))
+    assert resumed.state_dict() == {"epoch": 1, "batches": 3}
+    following = [list(batches) for batches in (whole, resumed)]
+    for given, same in zip(*following, strict=True):
+        assert all(map(torch.equal, given, same))
+
+
 @pytest.mark.parametrize("seed", [None, 5])
 @pytest.mark.parametrize(("size", "processes"), [(12, 3), (100, 2), (11, 3), (1, 4), (5, 1)])
 def test_processes_share_the_images(size: int, processes: int, seed: int | None) -> None:

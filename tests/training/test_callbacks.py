@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 import torch
 
 from ansnet.training import callbacks
-from ansnet.training.callbacks import EarlierRecord, StepLog
+from ansnet.training.callbacks import StepLog
 from tests.training.pretended import Clock, Logger, batch, pretended
 
 
@@ -72,7 +71,7 @@ def test_the_steps_of_an_epoch_that_was_broken_off_are_written_at_the_end(clock:
 
 def test_the_seconds_of_training_go_on_from_a_checkpoint(clock: Clock) -> None:
     earlier, log = StepLog(), StepLog()
-    assert earlier.state_dict() == {"training_seconds": 0.0}
+    assert set(earlier.state_dict().values()) == {0}
     earlier.training_seconds = 40.0
     log.load_state_dict(earlier.state_dict())
     trainer = pretended(is_last_batch=True)
@@ -81,83 +80,23 @@ def test_the_seconds_of_training_go_on_from_a_checkpoint(clock: Clock) -> None:
         clock.now += 2.0
         take_step(log, trainer, [2.0, 0.5])
         clock.now += 9.0
-    assert log.state_dict() == {"training_seconds": 44.0}
+    assert log.state_dict() == {"training_seconds": 44.0, "epoch_seconds": 2.0, "epoch_images": 4}
 
 
-@pytest.fixture
-def earlier(tmp_path: Path) -> Path:
-    """The checkpoint after two steps of a run whose first epoch was the best."""
-    checkpoints = tmp_path / "earlier" / "checkpoints"
-    checkpoints.mkdir(parents=True)
-    (checkpoints / "best-epoch=1.ckpt").write_text("the best")
-    table = "step,epoch,val/accuracy,train/loss_step\n0,0,,2.5\n1,0,,2.25\n1,1,0.5,\n2,1,,2.0\n"
-    (checkpoints.parent / "metrics.csv").write_text(table)
-    return checkpoints / "last.ckpt"
-
-
-def resumed(earlier: Path, folder: Path, **given: Any) -> tuple[Logger, dict[str, Any]]:
-    """What `EarlierRecord` has logged, and what becomes of the state of the best checkpoint."""
-    logger = Logger()
-    best = SimpleNamespace(state_key="best", dirpath=str(folder / "later" / "checkpoints"))
-    trainer = pretended(loggers=[logger], checkpoint_callback=best, ckpt_path=str(earlier), **given)
-    state = {"best_model_path": "/elsewhere/best-epoch=1.ckpt", "best_model_score": 0.5}
-    checkpoint = {"global_step": 2, "callbacks": {"best": state}}
-    EarlierRecord("shapes10").on_load_checkpoint(trainer, None, checkpoint)
-    return logger, state
-
-
-@pytest.mark.parametrize("is_there", [False, True])
-def test_the_earlier_record_becomes_the_runs_own(earlier: Path, tmp_path: Path, is_there: bool) -> None:
-    if is_there:
-        (tmp_path / "later" / "checkpoints").mkdir(parents=True)
-    logger, state = resumed(earlier, tmp_path)
-    assert logger.rows == [
-        (0, {"epoch": 0, "train/loss_step": 2.5}),
-        (1, {"epoch": 0, "train/loss_step": 2.25}),
-        (1, {"epoch": 1, "val/accuracy": 0.5}),
-    ]
-    own = tmp_path / "later" / "checkpoints" / "best-epoch=1.ckpt"
-    assert own.read_text() == "the best"
-    assert state == {
-        "dirpath": str(own.parent),
-        "best_model_path": str(own),
-        "kth_best_model_path": str(own),
-        "best_model_score": 0.5,
-        "best_k_models": {str(own): 0.5},
-    }
-    assert EarlierRecord("shapes10").state_dict() == {"dataset": "shapes10"}
-
-
-def test_of_several_processes_one_copies_the_earlier_best(earlier: Path, tmp_path: Path) -> None:
-    _, state = resumed(earlier, tmp_path, is_global_zero=False)
-    assert not (tmp_path / "later").exists()
-    assert state["best_model_path"] == str(tmp_path / "later" / "checkpoints" / "best-epoch=1.ckpt")
-
-
-@pytest.mark.parametrize(
-    "missing",
-    [
-        ["metrics.csv"],
-        ["checkpoints/best-epoch=1.ckpt"],
-        ["checkpoints/best-epoch=1.ckpt", "metrics.csv"],
-    ],
-)
-@pytest.mark.parametrize("writes", [True, False])
-def test_without_an_earlier_record_a_line_says_so(
-    earlier: Path,
-    tmp_path: Path,
-    missing: list[str],
-    writes: bool,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    path, *_ = paths = [tmp_path / "earlier" / name for name in missing]
-    for each in paths:
-        each.unlink()
-    logger, state = resumed(earlier, tmp_path, is_global_zero=writes)
-    assert logger.rows == []
-    assert state["best_model_path"] == "/elsewhere/best-epoch=1.ckpt"
-    told = f"only what follows the checkpoint is recorded: there is no {path}\n"
-    assert capsys.readouterr().out == (told if writes else "")
+def test_the_speed_of_an_epoch_that_is_gone_on_with_is_over_all_of_it(clock: Clock) -> None:
+    earlier, log = StepLog(), StepLog()
+    trainer = pretended(world_size=1)
+    earlier.on_train_epoch_start(trainer, None)
+    clock.now += 4.0
+    take_step(earlier, trainer, [2.0, 0.5])
+    log.load_state_dict(earlier.state_dict())
+    log.on_train_start(trainer, None)  # and the epoch is not begun again
+    clock.now += 2.0
+    trainer.is_last_batch = True
+    take_step(log, trainer, [2.0, 0.5], size=14)
+    logged: dict[str, float] = {}
+    log.on_train_epoch_end(trainer, SimpleNamespace(log=logged.__setitem__))
+    assert logged == {"images_per_second": 18 / 6.0, "training_seconds": 6.0}
 
 
 def test_with_gradients_accumulated_a_step_is_a_row_of_the_means_over_its_images(clock: Clock) -> None:

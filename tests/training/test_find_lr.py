@@ -174,7 +174,6 @@ def test_a_network_that_learns_at_no_rate_is_answered_with_one_line(
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"resume": "last.ckpt"}, "--find-lr .* --resume last.ckpt; leave one of them out"),
         ({"lr": 0.1}, "--lr 0.1 has no effect with --find-lr; add --no-find-lr or leave it out"),
         ({"devices": 2}, "--find-lr searches on one device, and not with --devices 2"),
     ],

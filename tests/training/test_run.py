@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partialmethod
 from pathlib import Path
 from typing import Any
@@ -237,54 +236,6 @@ def test_the_last_checkpoint_is_the_last_and_the_best_the_best(unchanging: Resul
         for name in (unchanging.best_checkpoint.name, "last.ckpt")
     ]
     assert steps == [12, 24]
-
-
-def test_what_cannot_be_resumed_is_refused(result: Result, tmp_path: Path) -> None:
-    (tmp_path / "text.ckpt").write_text("no checkpoint")
-    (tmp_path / "empty.ckpt").touch()
-    torch.save({"some": "thing"}, tmp_path / "other.ckpt")
-    last = str(result.best_checkpoint.parent / "last.ckpt")
-    checkpoint = torch.load(last, weights_only=True)
-    checkpoint["hyper_parameters"] |= {"optimizer": "sgd", "momentum": 0.5, "nesterov": True}
-    torch.save(checkpoint, tmp_path / "sgd.ckpt")
-    checkpoint = torch.load(last, weights_only=True)
-    del checkpoint["optimizer_states"][0]["param_groups"][1]
-    for name in ("bias_lr_factor", "nesterov", "decay_biases"):
-        del checkpoint["hyper_parameters"][name]
-    del checkpoint["callbacks"]["EarlierRecord"]
-    torch.save(checkpoint, tmp_path / "old.ckpt")
-    sgd = {"resume": str(tmp_path / "sgd.ckpt"), "optimizer": "sgd"}
-    for given, message in (
-        ({"resume": str(tmp_path / "text.ckpt")}, "text.ckpt: this is no checkpoint"),
-        ({"resume": str(tmp_path / "empty.ckpt")}, "empty.ckpt: this is no checkpoint"),
-        ({"resume": str(tmp_path / "other.ckpt")}, "other.ckpt: this is no checkpoint"),
-        ({"resume": str(tmp_path / "missing.ckpt")}, "missing.ckpt: there is no such file"),
-        ({"resume": last, "model": "C(8), L(10)"}, "of another network than --model C"),
-        (
-            {"resume": last, "dataset": "cifar10", "optimizer": "muon"},
-            "of a training on shapes10, not on cifar10; add --dataset shapes10",
-        ),
-        ({"resume": last}, "2 epochs are completed, so nothing is left of --max-epochs 2"),
-        ({"resume": last, "optimizer": "muon"}, "of a training by adam, and muon cannot go on from it"),
-        (
-            {"resume": last, "lr": 0.5},
-            "of a training with --lr 0.001, and goes on with that; add --lr 0",
-        ),
-        ({"resume": last, "bias_lr_factor": 8.0}, "goes on with that; add --bias-lr-factor 1.0"),
-        ({"resume": last, "weight_decay": 0.1}, "goes on with that; add --weight-decay 0.0"),
-        (sgd, "goes on with that; add --momentum 0.5"),
-        ({**sgd, "momentum": 0.5}, "goes on with that; add --nesterov"),
-        (
-            {"resume": str(tmp_path / "old.ckpt"), "max_epochs": 3},
-            "old.ckpt: the .* of an older ansnet",
-        ),
-    ):
-        with pytest.raises(SettingsError, match=message):
-            train(settings(tmp_path / "logs", **given))
-    without_effect = replace(settings(tmp_path / "logs", resume=last), momentum=0.1)  # on Adam
-    with pytest.raises(SettingsError, match="nothing is left of --max-epochs 2"):
-        train(without_effect)
-    assert not (tmp_path / "logs").exists()
 
 
 @pytest.mark.parametrize("ops", ["ansnet", "torch"])

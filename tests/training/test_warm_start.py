@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -100,8 +101,9 @@ def test_those_that_come_with_the_model_are_found(
 
 
 def test_they_cannot_be_given_to_a_run_that_is_resumed() -> None:
+    before = asdict(Settings.complete({"dataset": "shapes10"}))
     with pytest.raises(SettingsError, match=r"--resume a\.ckpt goes on with its own weights"):
-        Settings.complete({"weights": "pretrained", "resume": "a.ckpt"})
+        Settings.going_on(before, {"weights": "pretrained"}, "a.ckpt")
 
 
 @pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning")
