@@ -116,11 +116,17 @@ def checkout(commit: str) -> Iterator[Path]:
 
 
 @contextmanager
-def server(root: Path, arguments: list[str]) -> Iterator[Call]:
-    """A call that has a process with the ansnet under ``root`` take a step, and waits for it."""
+def server(root: Path, arguments: list[str], **environment: str) -> Iterator[Call]:
+    """A call that has a process with the ansnet under ``root`` take a step, and waits for it.
+
+    Args:
+        root: of a checkout.
+        arguments: of this script.
+        **environment: variables that are set for the process.
+    """
     with subprocess.Popen(
         [sys.executable, __file__, *arguments],
-        env={**os.environ, "PYTHONPATH": str(root)},
+        env={**os.environ, "PYTHONPATH": str(root), **environment},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

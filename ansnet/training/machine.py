@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from torch._functorch import config as functorch
 from ansnet.functional.kernel import finds_compiler
 from ansnet.training.adaptation import is_large
 from ansnet.training.settings import Settings, SettingsError
+
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def check_machine(settings: Settings) -> None:
@@ -61,7 +64,7 @@ def check_log_dir(log_dir: str) -> None:
 
 
 def complete_by_device(settings: Settings) -> Settings:
-    """Settings with the device's own in place of a precision or a compilation that is None.
+    """Settings with the machine's own in place of a precision, compilation or threads that are None.
 
     Raises:
         SettingsError: compilation is asked for, and there is no compiler; or a precision is that the
@@ -80,7 +83,27 @@ def complete_by_device(settings: Settings) -> Settings:
             f"--compile {compilation}: there is no C++ compiler; install g++, name another one in "
             "the variable CXX, or use --compile none"
         )
-    return replace(settings, precision=precision, compile=compilation)
+    threads = usable_threads() if settings.threads is None else settings.threads
+    return replace(settings, precision=precision, compile=compilation, threads=threads)
+
+
+def usable_threads() -> int:
+    """What torch takes, ``OMP_NUM_THREADS`` or a thread a core, but no more than a quota of them.
+
+    A container may be given the time of two cores on a machine of many: more threads would stand still
+    most of the time, and wait for each other.
+    """
+    threads, quota = torch.get_num_threads(), core_quota()
+    return threads if quota is None else max(1, min(threads, ceil(quota)))
+
+
+def core_quota(file: Path = QUOTA) -> float | None:
+    """How many cores' time the control group may use (``cpu.max``); None if that is not limited."""
+    try:
+        quota, period = file.read_text(encoding="ascii").split()
+        return None if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):  # not Linux, or control groups of another version
+        return None
 
 
 def default_compilation(device: str, dataset: str) -> str:

@@ -47,6 +47,7 @@ def train(settings: Settings, interruption: Interruption | None = None) -> Resul
     """
     check_machine(settings)
     settings = complete_by_device(settings)
+    torch.set_num_threads(settings.threads or 1)
     start = monotonic()
     keep_freed_memory()
     # Deterministic algorithms would have all new memory filled first; none of it is read unwritten.

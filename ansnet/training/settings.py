@@ -312,6 +312,13 @@ class Settings(Recipe):
         choices=ACCELERATORS,
     )
     devices: int = option("machine", "how many of them", 1, kind=PositiveInt, fixed=True)
+    threads: int | None = option(
+        "machine",
+        "threads on a CPU; by default as many as the process may use cores",
+        None,
+        kind=PositiveInt,
+        metavar="N",
+    )
     precision: str | None = option(
         "machine",
         "bits of the numbers; by default bf16-mixed on CUDA, elsewhere 32-true",
