@@ -128,7 +128,7 @@ def test_a_training_goes_on_where_the_pictures_have_been_moved(
     (checkpoint,) = log_dir.rglob("last.ckpt")
     moved = pictures.rename(pictures.with_name("moved"))
     try:
-        train(moved, tmp_path, "--max-epochs=3", f"--resume={checkpoint}")
+        train(moved, tmp_path, "--max-epochs=3", "--schedule=constant", f"--resume={checkpoint}")
         assert "epoch 3/3" in capsys.readouterr().out
     finally:
         moved.rename(pictures)

@@ -189,7 +189,8 @@ def test_an_average_is_resumed_as_one(tmp_path: Path) -> None:
     assert train(settings(tmp_path, resume=last, ema=0.5, limit_batches=1)).history[-1].epoch == 2
     plain = train(settings(tmp_path, max_epochs=1, limit_batches=1))
     with pytest.raises(SettingsError, match=r"without averaged weights.*; leave --ema out"):
-        train(settings(tmp_path, resume=str(plain.log_dir / "checkpoints" / "last.ckpt"), ema=0.5))
+        last = str(plain.log_dir / "checkpoints" / "last.ckpt")
+        train(settings(tmp_path, resume=last, ema=0.5, limit_batches=1))
 
 
 def test_a_resumed_training_has_the_patience_and_the_time_that_it_is_given(tmp_path: Path) -> None:

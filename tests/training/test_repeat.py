@@ -95,7 +95,7 @@ def test_the_table_on_the_terminal() -> None:
 def test_a_run_that_is_broken_off_loses_none_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def break_off_at_seed_7(settings: Settings) -> Result:
+    def break_off_at_seed_7(settings: Settings, _: object) -> Result:
         if settings.seed == 7:
             raise KeyboardInterrupt
         history = [Epoch(1, 0.5, 0.8, 0.6, 0.5 + settings.seed / 100, training_seconds=3.0)]
