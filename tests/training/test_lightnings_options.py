@@ -188,8 +188,8 @@ def test_an_average_is_resumed_as_one(tmp_path: Path) -> None:
         train(settings(tmp_path, resume=last, limit_batches=1))
     assert train(settings(tmp_path, resume=last, ema=0.5, limit_batches=1)).history[-1].epoch == 2
     plain = train(settings(tmp_path, max_epochs=1, limit_batches=1))
+    last = str(plain.log_dir / "checkpoints" / "last.ckpt")
     with pytest.raises(SettingsError, match=r"without averaged weights.*; leave --ema out"):
-        last = str(plain.log_dir / "checkpoints" / "last.ckpt")
         train(settings(tmp_path, resume=last, ema=0.5, limit_batches=1))
 
 
