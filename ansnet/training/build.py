@@ -19,16 +19,17 @@ from ansnet.data.augmentation import Augmentation
 from ansnet.models import create_model, torch_twin
 from ansnet.modules import SoftmaxCrossEntropy
 from ansnet.training.board.hparams import Listed
-from ansnet.training.board.logger import GroupedLogger
 from ansnet.training.board.record import BoardRecord
 from ansnet.training.callbacks import StepLog
+from ansnet.training.checkpoint_io import WholeCheckpointIO
 from ansnet.training.checkpoints import Best, Last, MidEpoch
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.initialization import set_identity
 from ansnet.training.interruption import Interruption
 from ansnet.training.machine import device_options, device_type
 from ansnet.training.progress import SmoothedProgress
-from ansnet.training.record import Record, Table
+from ansnet.training.record import Record
+from ansnet.training.run_folder import RunBoard, RunFolder, RunTable
 from ansnet.training.settings import Settings, SettingsError
 from ansnet.training.warm_start import begin_with_weights
 
@@ -94,8 +95,7 @@ def make_trainer(settings: Settings, interruption: Interruption | None = None) -
         interruption: by which the run is told to end; None leaves signals as they are.
     """
     name = settings.model if settings.model.isidentifier() else "notation"
-    board = GroupedLogger(settings.log_dir, name, default_hp_metric=False)
-    table = Table(settings.log_dir, name, version=board.version)
+    folder = RunFolder(settings.log_dir, name)
     steps, best = StepLog(), Best()
     saving = [best, Last(best), MidEpoch(steps, settings.checkpoint_every, interruption)]
     recording = [
@@ -112,7 +112,8 @@ def make_trainer(settings: Settings, interruption: Interruption | None = None) -
         accumulate_grad_batches=settings.accumulate_grad_batches,
         limit_train_batches=settings.limit_batches,
         inference_mode=False,  # tensors made in it before training could not be updated while training
-        logger=[board, table, *other_loggers(settings, name)],
+        logger=[RunBoard(folder), RunTable(folder), *other_loggers(settings, name)],
+        plugins=[WholeCheckpointIO()],
         callbacks=[*changing(settings), *saving, *recording, SmoothedProgress()],
         num_sanity_val_steps=0,  # the validation before training has run every step already
         log_every_n_steps=0,  # but by StepLog

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from ansnet.compatibility import lightning
+from ansnet.files import copy, whole
 from ansnet.training.history import read_rows, read_steps
 from ansnet.training.settings import Settings
 
@@ -64,14 +64,10 @@ class Writer(lightning.loggers.csv_logs.ExperimentWriter):
         table = Path(self.metrics_file_path)
         with table.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        new = table.with_suffix(".csv.tmp")
-        with new.open("w", newline="", encoding="utf-8") as file:
+        with whole(table) as new, new.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames)
             writer.writeheader()
             writer.writerows(rows)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(table)
 
 
 class Record(lightning.Callback):
@@ -145,16 +141,10 @@ class Record(lightning.Callback):
         if earlier_best is not None:
             own_best = Path(best.dirpath) / earlier_best.name
             if trainer.is_global_zero:
-                copy_whole(earlier_best, own_best)
+                own_best.parent.mkdir(exist_ok=True)
+                copy(earlier_best, own_best)
             state["best_model_path"] = state["kth_best_model_path"] = str(own_best)
             state["best_k_models"] = {str(own_best): state["best_model_score"]}
-
-
-def copy_whole(path: Path, to: Path) -> None:
-    to.parent.mkdir(parents=True, exist_ok=True)
-    copy = to.with_suffix(".tmp")
-    shutil.copyfile(path, copy)
-    copy.replace(to)
 
 
 def tables(trainer: Trainer) -> list[Table]:

@@ -1,0 +1,105 @@
+"""The folder of a run, ``LOG_DIR/NETWORK/version_N``, which belongs to whoever has made it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from ansnet.compatibility import lightning
+from ansnet.files import whole
+from ansnet.training.board.logger import GroupedLogger
+from ansnet.training.record import Table
+
+rank_zero_only = lightning.utilities.rank_zero_only
+
+ELSEWHERE = "version_of_the_first_process"
+
+
+class RunFolder:
+    """A folder ``version_N`` that nobody else has, made when somebody asks for it first.
+
+    To make a folder succeeds once, so that of runs that begin at once each has its own. Of the processes
+    of one run only the first makes one. What Lightning does in the others with a folder's name it asks
+    the first one for; by this one alone they would know `ELSEWHERE`.
+
+    Args:
+        log_dir: where runs are recorded; made if need be.
+        name: of what is trained; a folder in it.
+    """
+
+    def __init__(self, log_dir: str | Path, name: str) -> None:
+        self.log_dir = Path(log_dir)
+        self.name = name
+        self.taken: str | None = None
+
+    @property
+    def version(self) -> str:
+        """The folder's name.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        if rank_zero_only.rank != 0:
+            return ELSEWHERE
+        if self.taken is None:
+            self.taken = take_version(self.log_dir / self.name)
+        return self.taken
+
+    @property
+    def path(self) -> Path:
+        return self.log_dir / self.name / self.version
+
+
+def take_version(folder: Path) -> str:
+    """Make ``version_N`` in a folder, N one above the highest that is there.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    found = [re.fullmatch(r"version_(\d+)", path.name) for path in folder.iterdir()]
+    number = max((int(match[1]) + 1 for match in found if match), default=0)
+    while True:
+        try:
+            (folder / f"version_{number}").mkdir()
+        except FileExistsError:  # another run was quicker
+            number += 1
+        else:
+            return f"version_{number}"
+
+
+class RunBoard(GroupedLogger):
+    """The TensorBoard events of a run, in its folder."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        super().__init__(str(folder.log_dir), folder.name, default_hp_metric=False)
+        self.folder = folder
+
+    @property
+    def version(self) -> str:
+        return self.folder.version
+
+    @property
+    def log_dir(self) -> str:
+        return str(self.folder.path)
+
+
+class RunTable(Table):
+    """``metrics.csv`` and ``hparams.yaml`` of a run, in its folder."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        super().__init__(str(folder.log_dir), folder.name)
+        self.folder = folder
+
+    @property
+    def version(self) -> str:
+        return self.folder.version
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any]) -> None:
+        """Write ``hparams.yaml``, whole or not at all."""
+        experiment: Any = self.experiment
+        experiment.hparams.update(params)
+        with whole(self.folder.path / experiment.NAME_HPARAMS_FILE) as unfinished:
+            lightning.core.saving.save_hparams_to_yaml(unfinished, experiment.hparams)
