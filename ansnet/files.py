@@ -74,6 +74,34 @@ def whole(path: Path | str) -> Iterator[Path]:
         raise of_file(failure, path if is_ours else failure.filename) from error
 
 
+@contextmanager
+def whole_folder(path: Path | str) -> Iterator[Path]:
+    """Lend a temporary folder, in which one of the path's name is made, which then takes its place.
+
+    Args:
+        path: where the folder is to be. If another process has made it meanwhile, that one stays.
+
+    Yields:
+        The temporary folder, beside ``path``.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path = Path(path)
+    remove_unfinished(path.parent, of=path.name, older=LEFT)
+    unfinished = path.with_name(f".{path.name[:LONGEST]}.{token_hex(4)}.tmp")
+    unfinished.mkdir()
+    try:
+        yield unfinished
+        try:
+            (unfinished / path.name).rename(path)
+        except OSError:
+            if not path.is_dir():
+                raise
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Write a file in UTF-8, whole or not at all; see `whole`."""
     with whole(path) as unfinished:
@@ -101,8 +129,8 @@ def remove_unfinished(folder: Path | str, of: str = "", older: float = 0.0) -> l
     found = []
     for path in sorted(Path(folder).glob(pattern)):
         with suppress(OSError):  # another process has removed it
-            if path.is_file() and time() - path.stat().st_mtime >= older:
-                path.unlink()
+            if time() - path.stat().st_mtime >= older:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
                 found.append(path)
     return found
 
@@ -196,25 +224,28 @@ def of_file(error: OSError, path: Path | str) -> OSError:
     return OSError(number, error.strerror or os.strerror(number), str(path))
 
 
-def reason(error: OSError) -> str:
+def why(error: OSError) -> str:
     """Why a file cannot be written, in a few words, and what to do about it.
 
     Example:
-        >>> reason(OSError(errno.ENOSPC, "No space left on device"))
-        'the disk is full; make room, or name a place on another'
+        >>> why(OSError(errno.ENOSPC, "No space left on device"))
+        'the disk is full; make room there, or name a place on another'
     """
-    return REASONS.get(error.errno or 0, f"{error.strerror or error}; name another place")
+    told = WHY.get(error.errno or 0)
+    if told is None:
+        return f"{(error.strerror or str(error)).lower()}; name another place"
+    return told.format(error.filename)
 
 
-REASONS = {
-    errno.ENOSPC: "the disk is full; make room, or name a place on another",
-    errno.EDQUOT: "your share of the disk is used up; make room, or name a place on another",
+WHY = {
+    errno.ENOSPC: "the disk is full; make room there, or name a place on another",
+    errno.EDQUOT: "your share of the disk is used up; make room there, or name a place on another",
     errno.EROFS: "the disk is read-only; name a place on another",
-    errno.EACCES: "you have no permission; name another place",
-    errno.EPERM: "you have no permission; name another place",
+    errno.EACCES: "there is no permission to; name another place",
+    errno.EPERM: "there is no permission to; name another place",
     errno.ENAMETOOLONG: "the name is too long; name a shorter one",
-    errno.EISDIR: "this is a folder; name a file",
-    errno.ENOTDIR: "what should be a folder is a file; name another place",
-    errno.ENOENT: "the folder is not there; make it, or name another place",
-    errno.ELOOP: "it is a link that leads to itself; name another place",
+    errno.EISDIR: "this is a folder; name a file in it",
+    errno.ENOTDIR: "{} is no folder; name another",
+    errno.ENOENT: "there is no such folder; make it, or name another",
+    errno.ELOOP: "links there lead to themselves; name another place",
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-from ansnet.commands.options import add_json, add_picture, add_run, check_picture
+from ansnet.commands.options import add_json, add_picture, add_run, check_picture, unwritten
 from ansnet.commands.parser import Mistake, OneLineParser
 from ansnet.commands.runs import find_runs
 from ansnet.commands.table import table
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         draw_comparison(groups, letters, given.out)
     except OSError as error:
-        parser.error(f"--out {given.out}: it cannot be written ({error.strerror}); name another")
+        parser.error(str(unwritten(given.out, error)))
     if given.json:
         print(json.dumps(as_json(groups, given.out)))
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse.typing import PositiveInt
 
-from ansnet.commands.options import add_best, add_json, add_run, check_out
+from ansnet.commands.options import add_best, add_json, add_run, check_out, unwritten
 from ansnet.commands.parser import Mistake, OneLineParser
 from ansnet.commands.runs import find_checkpoint
 from ansnet.training.formats import FORMATS, loading_code
@@ -79,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         checked = export(subject, given.format, file)
     except OSError as error:
-        parser.error(f"{file}: it cannot be written ({error.strerror}); name another --out")
+        parser.error(str(unwritten(file, error)))
     except (ExportError, WeightsError) as error:
         print(f"{parser.prog}: {checkpoint} as {given.format}: {error}; no file", file=sys.stderr)
         return 1
@@ -127,11 +126,9 @@ def check_place(file: Path, force: bool) -> None:
     Raises:
         Mistake: saying why not.
     """
-    check_out(file)
-    if file.exists() and not force:
+    if file.is_file() and not force:
         raise Mistake(f"{file} is there already; name another --out, or overwrite it by --force")
-    if not os.access(file.parent, os.W_OK):
-        raise Mistake(f"--out {file}: the folder {file.parent} cannot be written to; name another")
+    check_out(file)
 
 
 def default_name(checkpoint: Path) -> str:

@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from ansnet.commands.options import add_json, add_picture, check_picture
+from ansnet.commands.options import add_json, add_picture, check_picture, unwritten
 from ansnet.commands.parser import Mistake, OneLineParser
 from ansnet.commands.train import add_settings
 from ansnet.training.settings import Settings, SettingsError
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (DataError, NotationError, SettingsError, UnknownModelError) as error:
         parser.error(str(error))
     except OSError as error:
-        parser.error(f"--out {given.out}: it cannot be written ({error.strerror}); name another")
+        parser.error(str(unwritten(given.out, error)))
     command = train_command(words, search.rate)
     if given.json:
         found = {"lr": search.rate, "rates": search.rates, "losses": search.losses}

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from importlib import import_module
 
 from ansnet.commands.completion import complete
+from ansnet.commands.terminal import survive_any_terminal
 
 COMMANDS = {
     "train": "train a network, as train.py does",
@@ -28,6 +29,7 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Hand the command line to the command that it names, and return the exit code."""
+    survive_any_terminal()
     complete(COMMANDS)
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help"):
@@ -49,6 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read it, as head, has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:  # of a file that no command has thought of
+        told = f"{error.filename or 'a file'}: {error.strerror or error}; name another"
+        print(f"python -m ansnet {name}: error: {told}", file=sys.stderr)
+        return 2
     return code or 0
 
 

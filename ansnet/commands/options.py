@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ansnet.commands.completion import complete_runs
 from ansnet.commands.parser import Mistake, OneLineParser
+from ansnet.files import check_file, try_folder, why
 from ansnet.training.settings import DATA_DIR_VARIABLE
 
 RUN = "a folder, a checkpoint, version_3, or last: the run that was trained last"
@@ -81,16 +82,24 @@ def check_picture(file: Path) -> None:
 
 
 def check_out(file: Path) -> None:
-    """Refuse a file that is in no folder, or is one.
+    """Refuse a file that cannot be written: its folder, or a file there, may not, or the disk is full.
 
     Raises:
-        Mistake: saying which.
+        Mistake: saying why not.
     """
-    if not file.parent.is_dir():
-        what = "is a file" if file.parent.exists() else "does not exist"
-        raise Mistake(f"--out {file}: the folder {file.parent} {what}; name another, or make it")
-    if file.is_dir():
-        raise Mistake(f"--out {file}: this is a folder; name a file in it")
+    try:
+        if not file.parent.is_dir():
+            what = "is a file" if file.parent.exists() else "does not exist"
+            raise Mistake(f"--out {file}: the folder {file.parent} {what}; name another, or make it")
+        check_file(file)
+        try_folder(file.parent, file.name)
+    except OSError as error:
+        raise unwritten(file, error) from error
+
+
+def unwritten(file: Path, error: OSError) -> Mistake:
+    """What is said of a file that cannot be written."""
+    return Mistake(f"--out {file}: it cannot be written: {why(error)}")
 
 
 def add_backend(parser: OneLineParser) -> None:

@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 
 from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
 
+from ansnet.commands.terminal import survive_any_terminal
+
 EXPECTED = {
     "PositiveInt": "a whole number above 0",
     "NonNegativeInt": "a whole number, 0 or above",
@@ -58,6 +60,7 @@ class OneLineParser(ArgumentParser):
     """
 
     def __init__(self, prog: str | None = None, **options: Any) -> None:
+        survive_any_terminal()
         super().__init__(
             prog=prog,
             formatter_class=HelpFormatter,

@@ -14,9 +14,11 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from ansnet.commands.evaluate import VIEWS
-from ansnet.commands.options import add_best, add_json, add_run_option
+from ansnet.commands.options import add_best, add_json, add_run_option, unwritten
 from ansnet.commands.parser import Mistake, OneLineParser
 from ansnet.commands.runs import find_checkpoint
+from ansnet.commands.terminal import can_show
+from ansnet.files import try_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -159,19 +161,29 @@ def check_out(given: Namespace, pictures: int) -> None:
         Mistake: naming it.
     """
     out: Path | None = given.out
-    if out is None:
-        return
     if not given.explain:
-        raise Mistake(f"--out {out} has no effect without --explain; add it")
-    if out.is_dir():
+        if out is not None:
+            raise Mistake(f"--out {out} has no effect without --explain; add it")
         return
-    if out.exists():
-        raise Mistake(f"--out {out}: this is there already; name a new file, or a folder")
-    if out.suffix.lower() == ".png":
-        if pictures > 1:
-            raise Mistake(f"--out {out}: there are {pictures} files to explain; name a folder")
-    elif out.suffix:
-        raise Mistake(f"--out {out}: explanations are PNGs; name a file that ends in .png, or a folder")
+    place = out or EXPLAINED
+    try:
+        if place.is_dir():
+            folder, name = place, "explanation.png"
+        elif place.exists():
+            raise Mistake(f"--out {place}: this is there already; name a new file, or a folder")
+        elif place.suffix.lower() == ".png":
+            if pictures > 1:
+                raise Mistake(f"--out {place}: there are {pictures} files to explain; name a folder")
+            folder, name = place.parent, place.name
+        elif place.suffix:
+            raise Mistake(
+                f"--out {place}: explanations are PNGs; name a file that ends in .png, or a folder"
+            )
+        else:
+            folder, name = place, "explanation.png"
+        try_folder(folder, name)
+    except OSError as error:
+        raise unwritten(place, error) from error
 
 
 def load(given: Namespace) -> TrainedNetwork:
@@ -289,9 +301,7 @@ def explain(
                 picture = open_picture(each.picture, SIDE)
             draw_explanation(place, picture, read[each.picture], own_heat, each.ranked[:TOP])
         except OSError as error:
-            raise Mistake(
-                f"{place} cannot be written ({error.strerror}); name another --out"
-            ) from error
+            raise unwritten(place, error) from error
         explained.append(replace(each, explanation=place))
     return explained
 
@@ -356,11 +366,7 @@ def bar(share: float) -> str:
     """
     whole, part = divmod(round(8 * BAR * share), 8)
     blocks = EIGHTHS[-1] * whole + EIGHTHS[part].strip()
-    try:
-        blocks.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:
-        return "#" * round(BAR * share)
-    return blocks
+    return blocks if can_show(blocks) else "#" * round(BAR * share)
 
 
 def as_json(predictions: Sequence[Prediction], unread: dict[Path, str]) -> dict[str, Any]:

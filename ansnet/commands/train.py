@@ -18,6 +18,7 @@ from jsonargparse.typing import PositiveInt
 from ansnet.commands.options import add_completer
 from ansnet.commands.parser import OneLineParser, add_switch
 from ansnet.commands.runs import NoRunError, find_resumable
+from ansnet.commands.terminal import can_show
 from ansnet.training.interruption import Interrupted, Interruption
 from ansnet.training.options import declared
 from ansnet.training.settings import Recipe, Settings, SettingsError
@@ -117,6 +118,7 @@ def run(parser: OneLineParser, arguments: Sequence[str], interruption: Interrupt
     from ansnet.data import DataError
     from ansnet.models import NotationError, UnknownModelError
     from ansnet.training.machine import complete_by_device
+    from ansnet.training.recording import UnwrittenError
     from ansnet.training.repeat import repeat
     from ansnet.training.run import train
 
@@ -130,6 +132,11 @@ def run(parser: OneLineParser, arguments: Sequence[str], interruption: Interrupt
             outcome = repeat(settings, given.repeat, interruption)
     except (DataError, NotationError, SettingsError, UnknownModelError) as error:
         parser.error(str(error))
+    except (UnwrittenError, OSError) as error:
+        if isinstance(error, ConnectionError):  # whoever read what is printed has read enough
+            raise
+        print(f"{prog}: error: {error}", file=sys.stderr)
+        sys.exit(1)
     lightning.utilities.rank_zero_only(print)(outcome)
 
 
@@ -176,7 +183,8 @@ def as_yaml(settings: Settings, repeat: int) -> str:
     chosen = {name: value for name, value in asdict(settings).items() if value is not None}
     if repeat > 1:
         chosen["repeat"] = int(repeat)
-    return str(yaml.safe_dump(chosen, sort_keys=False, allow_unicode=True))
+    text = str(yaml.safe_dump(chosen, sort_keys=False, allow_unicode=True))
+    return text if can_show(text) else str(yaml.safe_dump(chosen, sort_keys=False))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from ansnet.data.batches import Images
 from ansnet.data.datamodule import DataError
 from ansnet.data.download import is_whole
 from ansnet.data.downloaded import GZIP, DownloadedDataModule, remedy
+from ansnet.files import whole_folder
 
 files = torchvision.datasets.utils
 
@@ -78,10 +79,11 @@ class CIFAR10DataModule(DownloadedDataModule):
         archive = self.data_dir / self.source.filename
         if not is_whole(archive, self.source.tgz_md5):
             self.fetch(archive, [self.source.url], self.source.tgz_md5, GZIP)
-        with tarfile.open(archive) as content:
+        folder = self.data_dir / self.source.base_folder
+        with self.writing(), whole_folder(folder) as unfinished, tarfile.open(archive) as content:
             # As the documentation of tarfile says, for Pythons before and after 3.11.4.
             content.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
-            content.extractall(self.data_dir)
+            content.extractall(unfinished)
 
     def files_and_checksums(self) -> list[tuple[str, str]]:
         """Each file of the data set and its published md5."""

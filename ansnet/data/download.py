@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from ansnet import __version__
 from ansnet.compatibility import torchvision
+from ansnet.files import failed_to_write, to_disk
 
 SLOWEST = 50_000  # bytes a second
 PATIENCE = 30.0  # seconds over which they are counted, and in which something has to come
@@ -47,6 +48,7 @@ def download(url: str, path: Path, md5: str, beginning: bytes = b"") -> None:
     Raises:
         NotThereError: the server answers with an error, or with another file.
         DownloadError: the connection fails, is cut, or is slower than `SLOWEST`; what has come is kept.
+        OSError: what comes cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
@@ -59,11 +61,14 @@ def download(url: str, path: Path, md5: str, beginning: bytes = b"") -> None:
         error.close()
         raise NotThereError(str(error)) from error
     except (OSError, HTTPException, ValueError) as error:
+        if failed_to_write(error) or getattr(error, "filename", None) == str(part):
+            raise
         reason = getattr(error, "reason", None) or error
         raise DownloadError(f"{str(reason) or type(reason).__name__}{kept(part)}") from error
     if not is_whole(part, md5):
         part.unlink()
         raise NotThereError(f"it sends a file without the published md5 checksum {md5}")
+    to_disk(part)
     part.replace(path)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from ansnet.data.datamodule import DataError, ImageDataModule
 from ansnet.data.download import DownloadError, NotThereError, download
+from ansnet.files import try_folder, why
 
 GZIP = b"\x1f\x8b"  # what its files begin with (RFC 1952)
 
@@ -55,17 +57,20 @@ class DownloadedDataModule(ImageDataModule):
             md5, beginning: see `ansnet.data.download.download`.
 
         Raises:
-            DataError: it cannot be had, or the mirror is no address.
+            DataError: it cannot be had, or not be written, or the mirror is no address.
         """
         if self.mirror is not None and not is_web_address(self.mirror):
             raise DataError(
                 f"--mirror {self.mirror}: expected an address that begins with http:// or https://; "
                 "name a folder with --data-dir"
             )
+        with self.writing():
+            try_folder(path.parent, path.name)
         failures = []
         for url in official if self.mirror is None else addresses(self.mirror, path.name):
             try:
-                download(url, path, md5, beginning)
+                with self.writing():
+                    download(url, path, md5, beginning)
                 return
             except DownloadError as error:
                 failures.append(f"from {url} failed ({error})")
@@ -76,6 +81,23 @@ class DownloadedDataModule(ImageDataModule):
             f"{'another' if self.mirror else 'a'} host with --mirror, or a folder that holds "
             f"{self.is_recognised_by} with --data-dir, or train without data: --dataset shapes10"
         )
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """What is done within writes to ``data_dir``.
+
+        Raises:
+            DataError: it cannot be written to.
+        """
+        try:
+            yield
+        except OSError as error:
+            if error.errno is None:  # as of a damaged gzip file
+                raise
+            raise DataError(
+                f"--data-dir {self.data_dir}: {self.title} is not there, and cannot be written there: "
+                f"{why(error)}"
+            ) from error
 
 
 def remedy(path: Path) -> str:

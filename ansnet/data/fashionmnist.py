@@ -18,6 +18,7 @@ from ansnet.data.batches import Images
 from ansnet.data.datamodule import DataError
 from ansnet.data.download import is_whole
 from ansnet.data.downloaded import GZIP, DownloadedDataModule, remedy
+from ansnet.files import whole
 
 FashionMNIST = torchvision.datasets.FashionMNIST
 PADDING = 2  # pixels, from 28 to 32
@@ -53,7 +54,8 @@ class FashionMNISTDataModule(DownloadedDataModule):
                 continue
             if not is_whole(packed, md5):
                 self.fetch(packed, [f"{host}{name}" for host in FashionMNIST.mirrors], md5, GZIP)
-            unpack(packed)
+            with self.writing():
+                unpack(packed)
 
     def subset(self, train: bool) -> Images:
         try:
@@ -66,7 +68,6 @@ class FashionMNISTDataModule(DownloadedDataModule):
 
 def unpack(packed: Path) -> None:
     """Unpack ``name.gz`` to ``name``, which is there only when it is whole."""
-    part = packed.with_suffix(".unpacked")
-    with gzip.open(packed) as source, part.open("wb") as target:
+    unpacked = packed.with_suffix("")
+    with whole(unpacked) as part, gzip.open(packed) as source, part.open("wb") as target:
         shutil.copyfileobj(source, target)
-    part.replace(packed.with_suffix(""))

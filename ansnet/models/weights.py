@@ -19,9 +19,10 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
+from ansnet.files import whole
 from ansnet.models.notation import Network
 
 KEY = "ansnet"  # one entry: safetensors 0.8 writes several in any order, and so another file each time
@@ -78,7 +79,9 @@ def write_weights(
         "dataset": trained.dataset,
         "sha256": digest(tensors),
     }
-    save_file(tensors, path, {KEY: json.dumps(about)})
+    content = save(tensors, {KEY: json.dumps(about)})
+    with whole(path) as unfinished:
+        unfinished.write_bytes(content)
 
 
 def read_weights(path: Path) -> TrainedNetwork:

@@ -40,7 +40,9 @@ class WholeCheckpointIO(lightning.plugins.TorchCheckpointIO):
             TypeError: there are ``storage_options``.
         """
         if storage_options is not None:
-            raise TypeError(f"storage_options {storage_options!r}: a local file has none; leave them out")
+            raise TypeError(
+                f"storage_options {storage_options!r}: a local file has none; leave them out"
+            )
         path = Path(path)
         path.parent.mkdir(exist_ok=True)
         if path.parent not in self.folders:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ansnet.files import whole
 from ansnet.training.comparison import Group, percent
 
 STYLES = ("-", "--", ":", "-.")
@@ -50,7 +51,8 @@ def draw_comparison(groups: Sequence[Group], letters: Sequence[str], picture: Pa
         fontsize="small",
         frameon=False,
     )
-    figure.savefig(picture, dpi=120)
+    with whole(picture) as unfinished:
+        figure.savefig(unfinished, dpi=120, format="png")
 
 
 def draw_curves(

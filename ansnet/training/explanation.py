@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ansnet.files import whole
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from PIL.Image import Image
@@ -73,9 +75,10 @@ def draw_explanation(
         f"{'what' if heat.any() else 'no place'} speaks for {names[0]}",
     )
     draw_bars(panels[3], names, [100 * probability for _, probability in ranked])
-    with warnings.catch_warnings():  # a class may have a name in letters that the font has not
+    with warnings.catch_warnings(), whole(path) as unfinished:
+        # a class may have a name in letters that the font has not
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure.savefig(path, dpi=110, format="png")
+        figure.savefig(unfinished, dpi=110, format="png")
 
 
 def shorten(name: str) -> str:

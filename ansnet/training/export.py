@@ -20,12 +20,12 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from ansnet.files import whole
 from ansnet.models.source import plain_source
 from ansnet.models.weights import TrainedNetwork, read_weights, write_weights
 from ansnet.modules import to_torch
@@ -137,15 +137,9 @@ def export(subject: Subject, kind: str, file: Path) -> Checked:
         OSError: the folder cannot be written to.
     """
     write, load = FUNCTIONS[kind]
-    with quiet(), TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
-        written = Path(folder, file.name)
-        written.touch()
-        mode = written.stat().st_mode  # as the user's umask has it, and not safetensors' 0600
+    with quiet(), whole(file) as written:
         write(subject, written)
-        written.chmod(mode)
-        checked = check(subject, load(written))
-        written.replace(file)
-    return checked
+        return check(subject, load(written))
 
 
 @torch.no_grad()
@@ -197,11 +191,14 @@ def traced(subject: Subject) -> torch.export.ExportedProgram:
 
 def write_pt2(subject: Subject, file: Path) -> None:
     described = {"ansnet.json": json.dumps(subject.described())}
-    torch.export.save(traced(subject), file, extra_files=described)
+    program = traced(subject)
+    with file.open("wb") as stream:  # not by its name, which has to end in .pt2
+        torch.export.save(program, stream, extra_files=described)
 
 
 def load_pt2(file: Path) -> Scores:
-    loaded: Scores = torch.export.load(file).module()
+    with file.open("rb") as stream:
+        loaded: Scores = torch.export.load(stream).module()
     return loaded
 
 
@@ -230,7 +227,8 @@ def load_onnx(file: Path) -> Scores:
 def write_torch(subject: Subject, file: Path) -> None:
     network = subject.plain()
     source, state = plain_source(network), dict(network.state_dict())
-    torch.save({"source": source, "state_dict": state, **subject.described()}, file)
+    with file.open("wb") as stream:
+        torch.save({"source": source, "state_dict": state, **subject.described()}, stream)
 
 
 def load_torch(file: Path) -> Scores:

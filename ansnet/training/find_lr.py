@@ -19,6 +19,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ansnet.compatibility import lightning
+from ansnet.files import whole
 from ansnet.training.classifier import Batch
 
 STEPS = 100
@@ -138,4 +139,5 @@ def draw_search(search: Search, picture: Path) -> None:
     axes.set_ylabel("training loss")
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left")
-    figure.savefig(picture, dpi=120)
+    with whole(picture) as unfinished:
+        figure.savefig(unfinished, dpi=120, format="png")

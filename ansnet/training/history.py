@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from ansnet.files import whole
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -103,4 +105,5 @@ def draw_curves(history: list[Epoch], title: str, picture: Path) -> None:
     accuracy_axes.set_ylabel("accuracy in %")
     accuracy_axes.set_title(f"best: {best.val_accuracy:.2%} after epoch {best.epoch}", fontsize=10)
     accuracy_axes.axvline(best.epoch, color="tab:orange", linestyle=":", linewidth=1)
-    figure.savefig(picture, dpi=120)
+    with whole(picture) as unfinished:
+        figure.savefig(unfinished, dpi=120, format="png")

@@ -23,7 +23,7 @@ QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def check_machine(settings: Settings) -> None:
-    """Refuse an accelerator that is not there, and a folder that nothing can be written to.
+    """Refuse an accelerator that is not there, and more processes than a CPU has cores.
 
     Raises:
         SettingsError: naming what is missing.
@@ -46,21 +46,6 @@ def check_machine(settings: Settings) -> None:
             f"--devices {settings.devices}: on a CPU they are processes, and it has {cores} cores; "
             "name fewer"
         )
-    check_log_dir(settings.log_dir)
-
-
-def check_log_dir(log_dir: str) -> None:
-    """Refuse a folder that a run cannot be recorded in, and make none.
-
-    Raises:
-        SettingsError: it cannot be made, or not be written to.
-    """
-    folder = Path(log_dir).absolute()
-    there = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
-    if not there.is_dir():
-        raise SettingsError(f"--log-dir {log_dir}: {there} is no folder; name another")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise SettingsError(f"--log-dir {log_dir}: {there} cannot be written to; name another")
 
 
 def complete_by_device(settings: Settings) -> Settings:

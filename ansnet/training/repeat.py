@@ -9,8 +9,10 @@ from statistics import mean, stdev
 from typing import Any
 
 from ansnet.compatibility import lightning
+from ansnet.files import whole, why
 from ansnet.training.interruption import Interruption
 from ansnet.training.progress import readable_duration
+from ansnet.training.recording import UnwrittenError
 from ansnet.training.report import Result
 from ansnet.training.run import train
 from ansnet.training.settings import LARGEST_SEED, Settings, SettingsError
@@ -71,7 +73,10 @@ class Repetition:
 
     def write(self) -> None:
         """Write the CSV: a line a run, then the statistics."""
-        with self.table.open("w", newline="", encoding="utf-8") as file:
+        with (
+            whole(self.table) as unfinished,
+            unfinished.open("w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.DictWriter(file, list(asdict(self.runs[0])))
             writer.writeheader()
             writer.writerows(asdict(row) for row in [*self.runs, *self.statistics()])
@@ -101,6 +106,7 @@ def repeat(settings: Settings, times: int, interruption: Interruption | None = N
 
     Raises:
         SettingsError: a checkpoint is to be resumed, which has a seed already; or as `train`.
+        UnwrittenError: the table cannot be written; or as `train`.
         DataError, UnknownModelError, NotationError: see `train`.
     """
     if settings.resume is not None:
@@ -121,7 +127,12 @@ def repeat(settings: Settings, times: int, interruption: Interruption | None = N
         runs.append(last_figures(str(seed), result))
         first = Path(runs[0].log_dir)
         repetition = Repetition(runs, first.with_name(f"repeat_{first.name}.csv"))
-        lightning.utilities.rank_zero_only(repetition.write)()
+        try:
+            lightning.utilities.rank_zero_only(repetition.write)()
+        except OSError as error:
+            raise UnwrittenError(
+                f"{repetition.table} cannot be written: {why(error)}; the runs are recorded"
+            ) from error
         lightning.utilities.rank_zero_only(print)(result, end="\n\n")
     return repetition
 

@@ -21,6 +21,7 @@ from ansnet.training.history import best_epoch, draw_curves, read_history
 from ansnet.training.interruption import Interrupted, Interruption
 from ansnet.training.machine import as_settled, check_machine, complete_by_device, device_options
 from ansnet.training.memory import keep_freed_memory
+from ansnet.training.recording import Recording, check_log_dir, check_space
 from ansnet.training.report import Result, describe_run, introduction
 from ansnet.training.resume import check_checkpoint
 from ansnet.training.settings import Settings, SettingsError
@@ -41,11 +42,14 @@ def train(settings: Settings, interruption: Interruption | None = None) -> Resul
 
     Raises:
         Interrupted: the run has been told to end; what was trained is saved, and the curves are drawn.
-        SettingsError: the machine has not what the settings ask for, or no time was left for a step.
+        SettingsError: the machine has not what the settings ask for, the run cannot be recorded, or no
+            time was left for a step.
+        UnwrittenError: the run cannot be recorded any more.
         DataError: the data is missing or damaged.
         UnknownModelError, NotationError: see `create_model`.
     """
     check_machine(settings)
+    check_log_dir(settings.log_dir)
     settings = complete_by_device(settings)
     torch.set_num_threads(settings.threads or 1)
     start = monotonic()
@@ -60,10 +64,12 @@ def train(settings: Settings, interruption: Interruption | None = None) -> Resul
     data = make_data(settings)
     classifier = make_classifier(settings, data)
     resumed = None if settings.resume is None else check_checkpoint(settings, classifier)
+    check_space(settings, classifier)
     data.prepare_data()
     data.setup("fit")
-    with as_settled(settings):
-        trainer = data.trainer = make_trainer(settings, interruption)
+    recording = Recording()
+    with as_settled(settings), recording:
+        trainer = data.trainer = recording.trainer = make_trainer(settings, interruption)
         if trainer.is_global_zero:
             record = describe_run(settings, classifier)
             for logger in trainer.loggers:
@@ -89,7 +95,8 @@ def train(settings: Settings, interruption: Interruption | None = None) -> Resul
             f"--max-time {settings.max_time} was over before the first step; give it more"
         )
     if trainer.is_global_zero:
-        draw_curves(history, title(settings), log_dir / "curves.png")
+        with recording:
+            draw_curves(history, title(settings), log_dir / "curves.png")
     checkpoint = Path(trainer.checkpoint_callback.best_model_path)  # type: ignore[union-attr]
     seconds = monotonic() - start
     return Result(

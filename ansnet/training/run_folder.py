@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+from lightning_utilities.core.rank_zero import rank_zero_only
+
 from ansnet.compatibility import lightning
 from ansnet.files import whole
 from ansnet.training.board.logger import GroupedLogger
 from ansnet.training.record import Table
-
-rank_zero_only = lightning.utilities.rank_zero_only
 
 ELSEWHERE = "version_of_the_first_process"
 
@@ -19,9 +19,9 @@ ELSEWHERE = "version_of_the_first_process"
 class RunFolder:
     """A folder ``version_N`` that nobody else has, made when somebody asks for it first.
 
-    To make a folder succeeds once, so that of runs that begin at once each has its own. Of the processes
-    of one run only the first makes one. What Lightning does in the others with a folder's name it asks
-    the first one for; by this one alone they would know `ELSEWHERE`.
+    To make a folder succeeds once, so that of runs that begin at once each has its own. Of the
+    processes of one run only the first makes one; Lightning has the others ask it for the name, who
+    would otherwise go by `ELSEWHERE`.
 
     Args:
         log_dir: where runs are recorded; made if need be.
@@ -40,7 +40,7 @@ class RunFolder:
         Raises:
             OSError: it cannot be made.
         """
-        if rank_zero_only.rank != 0:
+        if getattr(rank_zero_only, "rank", 0) != 0:
             return ELSEWHERE
         if self.taken is None:
             self.taken = take_version(self.log_dir / self.name)
@@ -97,9 +97,9 @@ class RunTable(Table):
         return self.folder.version
 
     @rank_zero_only
-    def log_hyperparams(self, params: dict[str, Any]) -> None:
+    def log_hyperparams(self, params: Any = None, *_: Any, **__: Any) -> None:
         """Write ``hparams.yaml``, whole or not at all."""
         experiment: Any = self.experiment
-        experiment.hparams.update(params)
+        experiment.hparams.update(params or {})
         with whole(self.folder.path / experiment.NAME_HPARAMS_FILE) as unfinished:
             lightning.core.saving.save_hparams_to_yaml(unfinished, experiment.hparams)
