@@ -2,7 +2,7 @@
 
     python benchmarks/ablation.py --data-dir data
     python benchmarks/ablation.py --only "without Muon" "with cutout" --seeds 0 1 2
-    python benchmarks/ablation.py --show
+    python benchmarks/ablation.py --show --record
 
 Cutout is added to them instead. The recipe has all of them but alternating flips, which did not pay.
 Runs that the CSV holds already are not carried out again, so an ablation may be broken off and taken
@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from measure import RESULTS
+from measure import add_results, check_there
 from results import append, read
 from runs import Run, carry_out
 from summary import markdown
@@ -85,11 +85,13 @@ def main() -> None:
     parser.add_argument("--max-epochs", type=int, default=10, help="default 10, the recipe's")
     there = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--device", choices=("cpu", "cuda"), default=there, help=f"default {there}")
-    parser.add_argument("--results", type=Path, default=RESULTS / "runs", help="where the CSV goes")
+    add_results(parser)
     parser.add_argument("--log-dir", type=Path, help="keep the runs' own records here")
     parser.add_argument("--show", action="store_true", help="print the table, and run nothing")
     options = parser.parse_args()
-    file = options.results / f"ablation-{options.max_epochs}-epochs-{options.device}.csv"
+    file = options.results / "runs" / f"ablation-{options.max_epochs}-epochs-{options.device}.csv"
+    if options.show:
+        check_there(parser, file)
     done = {(run.name, run.options, run.seed) for run in read(file, Run)}
     with TemporaryDirectory() as temporary:
         log_dir = str(options.log_dir or temporary)

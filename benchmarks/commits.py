@@ -4,7 +4,7 @@
     python benchmarks/commits.py HEAD~3 --models vgg7bn --rounds 20
 
 Each is a process of its own, which takes a step when it is told to, while the other waits; the step is
-that of `training_step.py`. Printed, and added to ``results/checks/commits.csv``, is the speed of this
+that of `training_step.py`. Printed, and added to ``checks/commits.csv``, is the speed of this
 checkout divided by the commit's, the median and quartiles over the rounds: above 1 where the change
 made it faster.
 """

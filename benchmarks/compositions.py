@@ -1,7 +1,7 @@
 """Each operation under compiled transformations of `torch.func`, beside eager, by version of torch::
 
-    python benchmarks/compositions.py                # adds this version's rows to the CSV
-    python benchmarks/compositions.py --show         # the tables, in Markdown
+    python benchmarks/compositions.py --record         # adds this version's rows to the CSV
+    python benchmarks/compositions.py --show --record  # the tables, in Markdown
 
 The transformations are those of the battery's *compiled transformations*, and three more. Up to four
 samples of an operation are tried, spread over all that have real inputs, and each at integers too,
@@ -18,19 +18,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.func import grad, jvp, vmap
 
+from ansnet.files import whole
 from ansnet.testing.case import Case, random_like
 from ansnet.testing.compiled import Tensors, error_of, transformations
 from ansnet.testing.derivatives import real_function
 from ansnet.testing.operations import OPERATIONS
 from ansnet.testing.transforms import FACTORS
-from measure import RESULTS
+from measure import add_results, check_there
 from summary import markdown
 
 SAMPLES = 4  # of each operation, at most
@@ -109,8 +109,8 @@ def tables(rows: list[dict[str, str]]) -> str:
     """A table for each version: operations over transformations."""
     text = [
         "## Compiled transformations, by version\n\n"
-        "Written by `python benchmarks/compositions.py --show`: up to four samples of each operation, "
-        "inside of `torch.compile(fullgraph=True)` with the backend `aot_eager`, beside eager. A "
+        "Written by `python benchmarks/compositions.py --show --record`: up to four samples of each "
+        "operation, inside of `torch.compile(fullgraph=True)` with the backend `aot_eager`, beside eager. A "
         "number is how many are right; for those in brackets PyTorch's own operation ends in an error "
         "as well."
     ]
@@ -145,21 +145,22 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="print the tables of what is there")
     parser.add_argument("--only", nargs="+", choices=OPERATIONS, default=[], help="these operations")
     parser.add_argument("--backend", default="aot_eager", help="of torch.compile, default aot_eager")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the CSV")
+    add_results(parser)
     options = parser.parse_args()
     file = options.results / "checks" / "compositions.csv"
-    file.parent.mkdir(parents=True, exist_ok=True)
     known: list[dict[str, Any]] = []
     if file.exists():
         with file.open(encoding="utf-8", newline="") as stream:
             known = list(csv.DictReader(stream))
     if options.show:
+        check_there(parser, file)
         print(tables(known))
         return
     added = list(results(options.only, options.backend))
     replaced = {(row["torch"], row["operation"]) for row in added}
     kept = [row for row in known if (row["torch"], row["operation"]) not in replaced]
-    with file.open("w", encoding="utf-8", newline="") as stream:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with whole(file) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, FIELDS, lineterminator="\n")
         writer.writeheader()
         writer.writerows([*kept, *added])

@@ -12,14 +12,13 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from ansnet.compatibility import lightning
 from ansnet.training.build import make_classifier, make_data
-from measure import RESULTS
+from measure import add_results
 from results import Conditions, append, conditions
 from runs import bare_trainer, complete
 from summary import markdown
@@ -100,7 +99,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=max(SHOWN), help=f"default {max(SHOWN)}")
     parser.add_argument("--options", default=RECIPE, help=f"of train.py, for all; default '{RECIPE}'")
-    parser.add_argument("--results", type=Path, default=RESULTS / "runs", help="where the CSV goes")
+    add_results(parser)
     options = parser.parse_args(words)
     curves: dict[str, list[float]] = {}
     rows = []
@@ -123,7 +122,7 @@ def main(words: list[str] | None = None) -> None:
             )
             for step, largest in enumerate(accumulate(apart, max), start=1)
         ]
-    append(rows, options.results / "control.csv")
+    append(rows, options.results / "runs" / "control.csv")
     print(table(rows))
 
 

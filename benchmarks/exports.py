@@ -2,13 +2,13 @@
 
     python benchmarks/exports.py                           # all exporters that are installed
     python benchmarks/exports.py --only onnx pnnx --models vgg7bn
-    python benchmarks/exports.py --show > docs/exports.md  # the page of what is there
+    python benchmarks/exports.py --show --record > docs/exports.md  # the page of what is there
 
 Both are exported in evaluation mode from the same weights and the same example batch, and loaded into
 the exporter's own runtime, where they take turns. Compared are the logits of batches of other sizes
 than the example's, the operators that stand in the two files, and the time of a batch. Each exporter
 has a process of its own, since importing some of them changes torch for the others. Added to
-``results/checks/exports.csv`` is a row for each exporter, network and size of the batch.
+``checks/exports.csv`` is a row for each exporter, network and size of the batch.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from ansnet.models import Network, create_model, list_models, torch_twin
 from commits import named
 from exporters import EXPORTERS, Exported, Exporter
-from measure import RESULTS, alternate, prepare, quartiles
+from measure import add_results, alternate, check_there, prepare, quartiles
 from results import MILLISECOND, Conditions, append, conditions, describe, read
 from summary import markdown
 
@@ -42,7 +42,7 @@ PAGE = """\
 
 A network in evaluation mode leaves PyTorch's own operators in what is exported, those that its layers
 stand for. So its file is that of its `torch.nn` twin, and takes the same time. Written by
-`python benchmarks/exports.py --show > docs/exports.md`; not by hand.
+`python benchmarks/exports.py --show --record > docs/exports.md`; not by hand.
 
 Both were exported with an example of {example} images, for batches of any size (LiteRT: a file for each
 size), and took turns in the format's own runtime, on batches of 1 and 64. *Logits apart* is the
@@ -264,12 +264,13 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=list_models(), default=list_models())
     parser.add_argument("--rounds", type=int, default=20, help="default 20")
     parser.add_argument("--threads", type=int, default=1, help="of torch and the runtimes, default 1")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the CSV")
+    add_results(parser)
     parser.add_argument("--show", action="store_true", help="print the page of what is there")
     parser.set_defaults(device="cpu")
     options = parser.parse_args()
     file = options.results / "checks" / "exports.csv"
     if options.show:
+        check_there(parser, file)
         print(page(read(file, Row)))
         return
     names = options.only or list(EXPORTERS)

@@ -29,7 +29,8 @@ Call = Callable[[], object]
 
 SHORTEST_SAMPLE = 0.02  # seconds
 WARM_UP_CALLS = 3
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parent / "results"  # which are committed
+OWN = Path("benchmark_results")
 
 
 class Quartiles(NamedTuple):
@@ -74,8 +75,28 @@ def make_parser(description: str | None, rounds: int) -> argparse.ArgumentParser
     parser.add_argument("--threads", type=int, help="of the CPU; torch's own number otherwise")
     parser.add_argument("--batch-size", type=int, default=128, help="images, default 128")
     parser.add_argument("--rounds", type=int, default=rounds, help=f"default {rounds}")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="where the CSV and PNG go")
+    add_results(parser)
     return parser
+
+
+def add_results(parser: argparse.ArgumentParser) -> None:
+    """Where a benchmark writes; to what the repository keeps only if it is told to."""
+    parser.add_argument(
+        "--results", type=Path, default=OWN, metavar="FOLDER", help=f"where files go, default {OWN}"
+    )
+    parser.add_argument(
+        "--record",
+        dest="results",
+        action="store_const",
+        const=RESULTS,
+        help="the folder of the results that the repository keeps, and not that one",
+    )
+
+
+def check_there(parser: argparse.ArgumentParser, file: Path) -> None:
+    """Refuse to show results that are not there."""
+    if not file.exists():
+        parser.error(f"{file} is not there; --record shows what the repository keeps")
 
 
 def prepare(options: argparse.Namespace) -> torch.device:

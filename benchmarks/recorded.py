@@ -1,20 +1,24 @@
 """What the recorded runs reached by the recommended recipes, for ``python -m ansnet models``::
 
-    python benchmarks/recorded.py
+    python benchmarks/recorded.py --record
 
-reads ``lightning_logs/reference`` and writes ``ansnet/models/recorded.csv``. A run counts for its model
+reads ``lightning_logs/reference`` and writes ``ansnet/models/recorded.csv``; without ``--record`` it
+prints what would be written. A run counts for its model
 if it was trained by what `recommended_recipe` says, whatever views it was validated by at the end.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
+import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, astuple, fields
 from pathlib import Path
 from typing import TextIO
 
+from ansnet.files import write_text
 from ansnet.models import list_models
 from ansnet.models import recorded as package
 from ansnet.models.recorded import Recorded
@@ -73,7 +77,17 @@ def write(file: TextIO) -> None:
         writer.writerow(round(x, 6) if isinstance(x, float) else x for x in astuple(each))
 
 
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--record", action="store_true", help="write it to the package's file")
+    table = io.StringIO()
+    write(table)
+    if parser.parse_args(words).record:
+        write_text(TABLE, table.getvalue())
+    sys.stdout.write(table.getvalue())
+
+
 if __name__ == "__main__":
-    with TABLE.open("w", newline="", encoding="utf-8") as file:
-        write(file)
-    sys.stdout.write(TABLE.read_text(encoding="utf-8"))
+    main()

@@ -145,8 +145,11 @@ def place(folder: Path, benchmark: str, device: torch.device, precision: str) ->
 
 def write(rows: Sequence[Row], file: Path) -> None:
     """Write the CSV, and its picture beside it."""
-    file.unlink(missing_ok=True)
-    append(rows, file)
+    from ansnet.files import whole  # `commits.py` uses this file beside an older ansnet too
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with whole(file) as unfinished:
+        append(rows, unfinished)
     draw(rows, file.with_suffix(".png"))
 
 
@@ -159,7 +162,7 @@ def columns(kind: type[Conditions]) -> list[str]:
 def append(rows: Sequence[Conditions], file: Path) -> None:
     """Add rows, all of one kind, to the CSV; it is made if it is not there."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    is_new = not file.exists()
+    is_new = not file.exists() or file.stat().st_size == 0
     with file.open("a", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, columns(type(rows[0])))
         if is_new:
@@ -233,6 +236,8 @@ def draw(rows: Sequence[Row], picture: Path) -> None:
     """Draw the ratios of time, with quartiles, and of memory, a line a shape, as a PNG."""
     from matplotlib.figure import Figure
 
+    from ansnet.files import whole
+
     compared = ours(rows)
     lines, labels = layout(compared)
     formats = list(dict.fromkeys(row.memory_format for row in compared))
@@ -280,7 +285,8 @@ def draw(rows: Sequence[Row], picture: Path) -> None:
         if line not in lines.values():
             label.set_fontweight("bold")
     figure.legend(*first_axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    figure.savefig(picture, dpi=120)
+    with whole(picture) as unfinished:
+        figure.savefig(unfinished, dpi=120, format="png")
 
 
 def layout(rows: Sequence[Row]) -> tuple[dict[tuple[str, str], int], list[str]]:

@@ -1,10 +1,11 @@
 """The trained weights that come with ansnet, made of a run, and measured anew::
 
-    python benchmarks/shipped_weights.py resnet9 lightning_logs/resnet9/version_0
+    python benchmarks/shipped_weights.py resnet9 lightning_logs/resnet9/version_0 --record
 
 It writes ``resnet9.safetensors``, the weights in float16, and reads them again. What these very weights
 make of the validation images is on the model card: ``resnet9.json``, figures for programs, and
-``resnet9.md``, a page. What is there of the name is replaced.
+``resnet9.md``, a page. What is there of the name is replaced. With ``--record`` they come into the
+package.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import ansnet
 from ansnet.commands.evaluate import VIEWS, load, recorded
 from ansnet.commands.runs import NoRunError, find_checkpoint
 from ansnet.data import DataError
+from ansnet.files import write_text
 from ansnet.models.pretrained import FOLDER
 from ansnet.models.weights import WeightsError, read_weights, write_weights
 from ansnet.training.comparison import RecordError
@@ -32,6 +34,7 @@ from ansnet.training.evaluation import Evaluation, evaluate
 from ansnet.training.history import read_history
 from ansnet.training.settings import Recipe
 from ansnet.training.trained import read_trained
+from measure import OWN
 from summary import markdown
 
 # of hparams.yaml, beside the recipe
@@ -98,8 +101,8 @@ def make(name: str, checkpoint: Path, folder: Path, data_dir: str | None = None)
         "licence": "MIT",
     }
     text = json.dumps(card, indent=2, ensure_ascii=False)
-    (folder / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
-    (folder / f"{name}.md").write_text(page(json.loads(text)), encoding="utf-8")
+    write_text(folder / f"{name}.json", f"{text}\n")
+    write_text(folder / f"{name}.md", page(json.loads(text)))
     return card
 
 
@@ -186,7 +189,14 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--best", action="store_true", help="the best epoch's weights, not the last's")
     parser.add_argument("--log-dir", type=Path, default=Path("lightning_logs"), help="where runs are")
     parser.add_argument("--data-dir", help="as train.py's; default that of the run")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the files go")
+    parser.add_argument("--folder", type=Path, default=OWN, help=f"where files go, default {OWN}")
+    parser.add_argument(
+        "--record",
+        dest="folder",
+        action="store_const",
+        const=FOLDER,
+        help="to where the package has its weights, and not there",
+    )
     options = parser.parse_args(words)
     try:
         checkpoint = find_checkpoint(options.run, options.log_dir, options.best)

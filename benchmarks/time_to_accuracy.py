@@ -20,7 +20,7 @@ from statistics import mean, median
 from tempfile import TemporaryDirectory
 
 from ansnet.training.memory import keep_freed_memory
-from measure import RESULTS
+from measure import add_results
 from results import append
 from runs import Run, carry_out
 
@@ -75,11 +75,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of ours")
     parser.add_argument("--plain-seeds", type=int, nargs="+", default=[0], help="of plain PyTorch")
     parser.add_argument("--plain-epochs", type=int, default=6, help="default 6")
-    parser.add_argument("--results", type=Path, default=RESULTS / "runs", help="where the CSV goes")
+    add_results(parser)
     parser.add_argument("--log-dir", type=Path, help="keep the runs' own records here")
     options = parser.parse_args()
     keep_freed_memory()  # before the first of them, so that all have it
-    file = options.results / "time_to_accuracy.csv"
+    file = options.results / "runs" / "time_to_accuracy.csv"
     ours: list[Run] = []
     plain: list[Run] = []
     with TemporaryDirectory() as temporary:

@@ -1,6 +1,6 @@
 """What the recorded runs of each model reached by its recommended recipe: ``recorded.csv``.
 
-The file is written by ``python benchmarks/recorded.py`` from the records in
+The file is written by ``python benchmarks/recorded.py --record`` from the records in
 ``lightning_logs/reference``, which are not installed.
 """
 

@@ -39,7 +39,7 @@ def test_the_largest_difference_so_far_is_recorded_step_by_step(
     monkeypatch.setattr(control, "losses", losses)
     monkeypatch.setattr(control, "SHOWN", (2, 3, 50))
     control.main(["--steps", "3", "--options", SMALL, "--results", str(tmp_path)])
-    rows = read(tmp_path / "control.csv", control.Difference)
+    rows = read(tmp_path / "runs/control.csv", control.Difference)
     assert [(row.step, row.largest) for row in rows] == [(1, 0.0), (2, 0.5), (3, 0.5)] * 3
     assert "| ansnet and torch, float32 | 0.5 | 0.5 |" in capsys.readouterr().out
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
+from importlib import import_module
+from pathlib import Path
+
 import pytest
 import torch
 
+from ansnet.models.pretrained import FOLDER
 from measure import (
+    OWN,
+    RESULTS,
     Contender,
     Measurement,
     fastest,
@@ -104,3 +111,46 @@ def test_contenders_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_size_of_tensors() -> None:
     assert size_of([torch.empty(2, 3), torch.empty(4, dtype=torch.int64)]) == 2 * 3 * 4 + 4 * 8
+
+
+class Parsed(Exception):
+    """Raised in place of what a script would do with its options."""
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "ablation",
+        "commits",
+        "compositions",
+        "control",
+        "epoch",
+        "exports",
+        "operations",
+        "shipped_weights",
+        "time_to_accuracy",
+        "training_step",
+    ],
+)
+def test_only_when_told_to_a_script_writes_to_what_the_repository_keeps(
+    script: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsers = []
+
+    def parse(parser: argparse.ArgumentParser, *_: object) -> None:
+        parsers.append(parser)
+        raise Parsed
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse)
+    with pytest.raises(Parsed):
+        import_module(script).main()
+    monkeypatch.undo()
+    (parser,) = parsers
+    place = "folder" if script == "shipped_weights" else "results"
+    assert parser.get_default(place) == OWN
+    assert not OWN.is_absolute()
+    words = {"shipped_weights": ["a", "b"], "commits": ["HEAD"]}.get(script, [])
+    told = parser.parse_args([*words, "--record"])
+    assert getattr(told, place) == (FOLDER if script == "shipped_weights" else RESULTS)
+    elsewhere = parser.parse_args([*words, f"--{place}", "there"])
+    assert getattr(elsewhere, place) == Path("there")

@@ -23,6 +23,17 @@ def test_the_packages_table_is_that_of_the_records() -> None:
     assert recorded.TABLE.read_text(encoding="utf-8") == written.getvalue(), "run the script again"
 
 
+def test_the_package_is_written_to_only_when_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "recorded.csv"
+    monkeypatch.setattr(recorded, "TABLE", table)
+    recorded.main([])
+    assert list(tmp_path.iterdir()) == []
+    recorded.main(["--record"])
+    assert capsys.readouterr().out == 2 * table.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("model", list_models())
 def test_the_results_page_says_the_same(model: str) -> None:
     results = RESULTS.read_text(encoding="utf-8")
