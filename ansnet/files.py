@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -100,6 +101,31 @@ def whole_folder(path: Path | str) -> Iterator[Path]:
                 raise
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def take_version(folder: Path | str) -> str:
+    """Make ``version_N`` in a folder, N one above the highest that is there.
+
+    Args:
+        folder: made if need be.
+
+    Returns:
+        Its name. Nobody else is given the same, as a folder can be made once.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    found = [re.fullmatch(r"version_(\d+)", path.name) for path in folder.iterdir()]
+    number = max((int(match[1]) + 1 for match in found if match), default=0)
+    while True:
+        try:
+            (folder / f"version_{number}").mkdir()
+        except FileExistsError:  # another one was quicker
+            number += 1
+        else:
+            return f"version_{number}"
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -231,10 +257,8 @@ def why(error: OSError) -> str:
         >>> why(OSError(errno.ENOSPC, "No space left on device"))
         'the disk is full; make room there, or name a place on another'
     """
-    told = WHY.get(error.errno or 0)
-    if told is None:
-        return f"{(error.strerror or str(error)).lower()}; name another place"
-    return told.format(error.filename)
+    otherwise = f"{(error.strerror or str(error)).lower()}; name another place"
+    return WHY.get(error.errno or 0, otherwise)
 
 
 WHY = {
@@ -245,7 +269,6 @@ WHY = {
     errno.EPERM: "there is no permission to; name another place",
     errno.ENAMETOOLONG: "the name is too long; name a shorter one",
     errno.EISDIR: "this is a folder; name a file in it",
-    errno.ENOTDIR: "{} is no folder; name another",
+    errno.ENOTDIR: "a file is where its folder should be; name another place",
     errno.ENOENT: "there is no such folder; make it, or name another",
-    errno.ELOOP: "links there lead to themselves; name another place",
 }

@@ -110,9 +110,9 @@ def tables(rows: list[dict[str, str]]) -> str:
     text = [
         "## Compiled transformations, by version\n\n"
         "Written by `python benchmarks/compositions.py --show --record`: up to four samples of each "
-        "operation, inside of `torch.compile(fullgraph=True)` with the backend `aot_eager`, beside eager. A "
-        "number is how many are right; for those in brackets PyTorch's own operation ends in an error "
-        "as well."
+        "operation, inside of `torch.compile(fullgraph=True)` with the backend `aot_eager`, beside "
+        "eager. A number is how many are right; for those in brackets PyTorch's own operation ends in "
+        "an error as well."
     ]
     for version in sorted({row["torch"] for row in rows}):
         of_version = [row for row in rows if row["torch"] == version]

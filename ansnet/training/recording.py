@@ -31,6 +31,10 @@ def check_log_dir(log_dir: str) -> None:
     """
     try:
         try_folder(log_dir, LONGEST)
+    except NotADirectoryError as error:
+        raise SettingsError(
+            f"--log-dir {log_dir}: {error.filename} is no folder; name another"
+        ) from error
     except OSError as error:
         raise SettingsError(f"--log-dir {log_dir}: {why(error)}") from error
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 from lightning_utilities.core.rank_zero import rank_zero_only
 
 from ansnet.compatibility import lightning
-from ansnet.files import whole
+from ansnet.files import take_version, whole
 from ansnet.training.board.logger import GroupedLogger
 from ansnet.training.record import Table
 
@@ -49,24 +48,6 @@ class RunFolder:
     @property
     def path(self) -> Path:
         return self.log_dir / self.name / self.version
-
-
-def take_version(folder: Path) -> str:
-    """Make ``version_N`` in a folder, N one above the highest that is there.
-
-    Raises:
-        OSError: it cannot be made.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    found = [re.fullmatch(r"version_(\d+)", path.name) for path in folder.iterdir()]
-    number = max((int(match[1]) + 1 for match in found if match), default=0)
-    while True:
-        try:
-            (folder / f"version_{number}").mkdir()
-        except FileExistsError:  # another run was quicker
-            number += 1
-        else:
-            return f"version_{number}"
 
 
 class RunBoard(GroupedLogger):
