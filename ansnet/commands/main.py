@@ -41,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         advice = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(COMMANDS)}"
         print(f"python -m ansnet: error: unknown command {name!r}; {advice}", file=sys.stderr)
         return 2
+    from ansnet.commands.parser import told
+
     command = import_module(f"ansnet.commands.{name.replace('-', '_')}")
     try:
         code: int | None = command.main(rest)
@@ -52,8 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:  # of a file that no command has thought of
-        told = f"{error.filename or 'a file'}: {error.strerror or error}; name another"
-        print(f"python -m ansnet {name}: error: {told}", file=sys.stderr)
+        print(f"python -m ansnet {name}: error: {told(error)}", file=sys.stderr)
         return 2
     return code or 0
 

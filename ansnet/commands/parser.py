@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from argparse import Action
@@ -26,6 +27,12 @@ EXPECTED = {
 
 class Mistake(ValueError):
     """What the user gave is wrong; the message says what, what was expected, and what to do."""
+
+
+def told(error: OSError) -> str:
+    """What is said of a file that cannot be read or written, in one line."""
+    line = f"{os.fsdecode(error.filename or 'a file')}: {error.strerror or error}; name another"
+    return " ".join(line.split())
 
 
 class HelpFormatter(DefaultHelpFormatter):

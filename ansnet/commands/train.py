@@ -16,7 +16,7 @@ from typing import Any
 from jsonargparse.typing import PositiveInt
 
 from ansnet.commands.options import add_completer
-from ansnet.commands.parser import OneLineParser, add_switch
+from ansnet.commands.parser import OneLineParser, add_switch, told
 from ansnet.commands.runs import NoRunError, find_resumable
 from ansnet.commands.terminal import can_show
 from ansnet.training.interruption import Interrupted, Interruption
@@ -132,11 +132,13 @@ def run(parser: OneLineParser, arguments: Sequence[str], interruption: Interrupt
             outcome = repeat(settings, given.repeat, interruption)
     except (DataError, NotationError, SettingsError, UnknownModelError) as error:
         parser.error(str(error))
-    except (UnwrittenError, OSError) as error:
-        if isinstance(error, ConnectionError):  # whoever read what is printed has read enough
-            raise
+    except UnwrittenError as error:
         print(f"{prog}: error: {error}", file=sys.stderr)
         sys.exit(1)
+    except BrokenPipeError:  # whoever read what is printed has read enough
+        raise
+    except OSError as error:  # of a file that nothing else has thought of
+        parser.error(told(error))
     lightning.utilities.rank_zero_only(print)(outcome)
 
 

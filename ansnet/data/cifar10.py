@@ -59,7 +59,7 @@ class CIFAR10DataModule(DownloadedDataModule):
         is_itself = folder.name == self.source.base_folder
         super().__init__(folder.parent if is_itself else folder, mirror, **options)
 
-    def prepare_data(self) -> None:
+    def prepare_files(self) -> None:
         folder = self.data_dir / self.source.base_folder
         if not folder.exists():
             self.unpack_archive()
@@ -80,7 +80,7 @@ class CIFAR10DataModule(DownloadedDataModule):
         if not is_whole(archive, self.source.tgz_md5):
             self.fetch(archive, [self.source.url], self.source.tgz_md5, GZIP)
         folder = self.data_dir / self.source.base_folder
-        with self.writing(), whole_folder(folder) as unfinished, tarfile.open(archive) as content:
+        with whole_folder(folder) as unfinished, tarfile.open(archive) as content:
             # As the documentation of tarfile says, for Pythons before and after 3.11.4.
             content.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
             content.extractall(unfinished)

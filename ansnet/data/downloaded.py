@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,9 +43,26 @@ class DownloadedDataModule(ImageDataModule):
         self.data_dir = Path(data_dir)
         self.mirror = mirror
 
-    @abstractmethod
     def prepare_data(self) -> None:
         """See to it that all files are there, and whole."""
+        try:
+            self.prepare_files()
+        except OSError as error:
+            if error.errno is None:  # as of a damaged gzip file
+                raise
+            raise DataError(
+                f"--data-dir {self.data_dir}: {self.title} cannot be read from it, or written to it: "
+                f"{why(error)}"
+            ) from error
+
+    @abstractmethod
+    def prepare_files(self) -> None:
+        """The same, where nothing keeps them from being read and written.
+
+        Raises:
+            DataError: as `prepare_data`.
+            OSError: one cannot be read or written.
+        """
 
     def fetch(self, path: Path, official: Sequence[str], md5: str, beginning: bytes) -> None:
         """Download a file.
@@ -57,20 +73,19 @@ class DownloadedDataModule(ImageDataModule):
             md5, beginning: see `ansnet.data.download.download`.
 
         Raises:
-            DataError: it cannot be had, or not be written, or the mirror is no address.
+            DataError: it cannot be had, or the mirror is no address.
+            OSError: it cannot be written.
         """
         if self.mirror is not None and not is_web_address(self.mirror):
             raise DataError(
                 f"--mirror {self.mirror}: expected an address that begins with http:// or https://; "
                 "name a folder with --data-dir"
             )
-        with self.writing():
-            try_folder(path.parent, path.name)
+        try_folder(path.parent, path.name)
         failures = []
         for url in official if self.mirror is None else addresses(self.mirror, path.name):
             try:
-                with self.writing():
-                    download(url, path, md5, beginning)
+                download(url, path, md5, beginning)
                 return
             except DownloadError as error:
                 failures.append(f"from {url} failed ({error})")
@@ -81,23 +96,6 @@ class DownloadedDataModule(ImageDataModule):
             f"{'another' if self.mirror else 'a'} host with --mirror, or a folder that holds "
             f"{self.is_recognised_by} with --data-dir, or train without data: --dataset shapes10"
         )
-
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """What is done within writes to ``data_dir``.
-
-        Raises:
-            DataError: it cannot be written to.
-        """
-        try:
-            yield
-        except OSError as error:
-            if error.errno is None:  # as of a damaged gzip file
-                raise
-            raise DataError(
-                f"--data-dir {self.data_dir}: {self.title} is not there, and cannot be written there: "
-                f"{why(error)}"
-            ) from error
 
 
 def remedy(path: Path) -> str:

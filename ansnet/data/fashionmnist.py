@@ -47,15 +47,14 @@ class FashionMNISTDataModule(DownloadedDataModule):
     def raw(self) -> Path:
         return self.data_dir / "FashionMNIST" / "raw"
 
-    def prepare_data(self) -> None:
+    def prepare_files(self) -> None:
         for name, md5 in FashionMNIST.resources:
             packed = self.raw / name
             if packed.with_suffix("").exists():
                 continue
             if not is_whole(packed, md5):
                 self.fetch(packed, [f"{host}{name}" for host in FashionMNIST.mirrors], md5, GZIP)
-            with self.writing():
-                unpack(packed)
+            unpack(packed)
 
     def subset(self, train: bool) -> Images:
         try:

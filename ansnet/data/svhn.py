@@ -42,7 +42,7 @@ class SVHNDataModule(DownloadedDataModule):
     mirrors = False
     is_measured = True
 
-    def prepare_data(self) -> None:
+    def prepare_files(self) -> None:
         if find_spec("scipy") is None:
             raise DataError("SVHN is read with scipy, which is missing: pip install scipy")
         for subset in ("train", "test"):
