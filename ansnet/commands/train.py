@@ -133,7 +133,7 @@ def run(parser: OneLineParser, arguments: Sequence[str], interruption: Interrupt
     except (DataError, NotationError, SettingsError, UnknownModelError) as error:
         parser.error(str(error))
     except UnwrittenError as error:
-        print(f"{prog}: error: {error}", file=sys.stderr)
+        print(f"{parser.prog}: error: {error}", file=sys.stderr)
         sys.exit(1)
     except BrokenPipeError:  # whoever read what is printed has read enough
         raise

@@ -8,13 +8,15 @@ from pathlib import Path
 from shlex import quote
 from types import TracebackType
 
+from ansnet.commands.runs import RESUMABLE
 from ansnet.compatibility import lightning
 from ansnet.files import failed_to_write, free_space, try_folder, why
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.settings import Settings, SettingsError
 
 MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1, "muon": 1}  # numbers that an optimizer keeps for a weight
-AT_ONCE = 3  # checkpoints: the best, the last, and the one that is being written
+# checkpoints: the best, the best before, the last, one within an epoch, and the one being written
+AT_ONCE = 5
 BESIDE = 1_000_000  # bytes, of the pictures and tables of a short run
 LONGEST = "notation/version_9999/checkpoints/best-epoch=9999-val_accuracy=0.1234.ckpt"
 
@@ -119,6 +121,6 @@ class Recording:
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint of a run that was written last; each that has its name is whole."""
-    written = sorted(folder.glob("checkpoints/*.ckpt"), key=lambda path: path.stat().st_mtime_ns)
-    return written[-1] if written else None
+    """The checkpoint that a run goes on from: of those with their names, each whole, the newest."""
+    there = [path for name in RESUMABLE if (path := folder / "checkpoints" / name).is_file()]
+    return max(there, key=lambda path: path.stat().st_mtime_ns, default=None)

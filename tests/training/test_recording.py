@@ -113,7 +113,7 @@ def test_a_disk_without_room_for_the_checkpoints_is_refused(
 ) -> None:
     settings = small_settings(tmp_path / "logs", model="vgg7")
     classifier = make_classifier(settings)
-    needed = 3 * checkpoint_size(settings, classifier) + recording.BESIDE
+    needed = recording.AT_ONCE * checkpoint_size(settings, classifier) + recording.BESIDE
     usage = shutil.disk_usage(tmp_path)
     for free, is_refused in ((needed, False), (needed - 1, True)):
         monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
