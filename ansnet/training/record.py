@@ -141,7 +141,7 @@ class Record(lightning.Callback):
         if earlier_best is not None:
             own_best = Path(best.dirpath) / earlier_best.name
             if trainer.is_global_zero:
-                own_best.parent.mkdir(exist_ok=True)
+                own_best.parent.mkdir(parents=True, exist_ok=True)
                 copy(earlier_best, own_best)
             state["best_model_path"] = state["kth_best_model_path"] = str(own_best)
             state["best_k_models"] = {str(own_best): state["best_model_score"]}

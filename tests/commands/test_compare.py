@@ -97,6 +97,7 @@ def test_recorded_runs_without_checkpoints_and_without_torch(tmp_path: Path) -> 
         (["version_1", "version_2", "--out=nowhere/a.png"], "the folder nowhere does not exist"),
         (["version_1", "version_2", "--out=damaged/hparams.yaml/a.png"], "hparams.yaml is a file"),
         (["version_1", "version_2", "--out=folder.png"], "this is a folder; name a file in it"),
+        (["version_1", "version_2", f"--out={'a' * 300}.png"], "the name is too long; name a shorter"),
         pytest.param(
             ["version_1", "version_2", "--out=/sys/a.png"],
             "it cannot be written",
