@@ -15,7 +15,7 @@ from ansnet.data import downloaded as module
 DATASETS = ("cifar10", "cifar100", "fashionmnist")
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("dataset", DATASETS, ids=str.upper)
 @pytest.mark.parametrize(
     ("place", "reason"),
     [
@@ -39,7 +39,7 @@ def test_a_folder_that_cannot_be_is_refused_before_anything_is_fetched(
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("dataset", DATASETS, ids=str.upper)
 def test_a_disk_that_is_full_after_a_while_is_not_taken_for_a_host_that_does_not_answer(
     dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
