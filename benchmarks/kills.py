@@ -10,7 +10,7 @@ training that nobody has killed, bit for bit and each step once; what is measure
 With ``--term`` every second signal is SIGTERM, after which it saves and ends by itself.
 
 A log folder in memory, as ``/dev/shm``, is on another file system than the temporary folder. What
-came of it is added to ``results/checks/kills.csv``.
+came of it is added to ``checks/kills.csv`` of the results.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def await_training(process: subprocess.Popen[str], log_dir: Path) -> bool:
 
 def finish(process: subprocess.Popen[str]) -> None:
     if code := process.wait(LIMIT):
-        raise SystemExit(f"a training that was not killed ended with {code}: {process.args}")
+        raise SystemExit(f"a training that was not killed ended with {code}")
 
 
 def last_folder(log_dir: Path) -> Path:
