@@ -6,9 +6,9 @@
 Threads that have come to the end of their part of a loop spin until the others have, as long as it is
 set when the OpenMP library is loaded. Beside other work the others may not be running at all. Each way
 to wait is a process of its own, which takes a training step when it is told to, while the others wait.
-Printed, and added to ``checks/spinning.csv`` of the results, is how fast it is compared with the library's own
-way, the median and quartiles over the rounds: above 1 where it is faster. Then ``--beside`` processes
-keep a core busy each, as another user's would, and the same is measured again.
+Printed, and added to ``checks/spinning.csv`` of the results, is how fast it is compared with the
+library's own way, the median and quartiles over the rounds: above 1 where it is faster. Then
+``--beside`` processes keep a core busy each, as another user's would, and it is measured again.
 """
 
 from __future__ import annotations
