@@ -45,11 +45,12 @@ def plain(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 def survive_any_terminal() -> None:
-    """Have whatever is printed from now on end in no ``UnicodeEncodeError``."""
+    """Have whatever is printed from now on end in no ``UnicodeEncodeError``, and be there at once."""
     codecs.register_error(HANDLER, plain)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # and not what a test or a notebook has put there
-            stream.reconfigure(errors=HANDLER)
+            # line by line, also into a pipe or a file, where somebody may be waiting for the next one
+            stream.reconfigure(errors=HANDLER, line_buffering=True)
 
 
 def can_show(text: str) -> bool:

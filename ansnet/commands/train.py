@@ -6,6 +6,7 @@ the arguments have been read, so that ``--help`` and a mistyped flag are answere
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, fields
@@ -22,6 +23,7 @@ from ansnet.commands.terminal import can_show
 from ansnet.training.interruption import Interrupted, Interruption
 from ansnet.training.options import declared
 from ansnet.training.settings import Recipe, Settings, SettingsError
+from ansnet.training.waiting import bound_spinning
 
 PROG = "python -m ansnet train"
 GROUPS = ("network", "data", "training", "machine", "record", "debugging")
@@ -109,6 +111,9 @@ def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> int:
 
 def run(parser: OneLineParser, arguments: Sequence[str], interruption: Interruption) -> None:
     given = parser.parse_args(arguments)
+    if not given.print_config and "LOCAL_RANK" not in os.environ:  # of another process of this run
+        print(f"{subject(given)}: loading torch", flush=True)
+    bound_spinning()
     try:
         settings = settings_of(parser, arguments)
     except (NoRunError, SettingsError) as error:
@@ -140,6 +145,13 @@ def run(parser: OneLineParser, arguments: Sequence[str], interruption: Interrupt
     except OSError as error:  # of a file that nothing else has thought of
         parser.error(told(error))
     lightning.utilities.rank_zero_only(print)(outcome)
+
+
+def subject(given: Any) -> str:
+    """What is to be trained, as far as it is known before anything is loaded."""
+    if given.resume is not None:
+        return f"--resume {given.resume}"
+    return f"{given.model} on {given.dataset}"
 
 
 def settings_of(parser: OneLineParser, arguments: Sequence[str]) -> Settings:
