@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
+from ansnet.commands.config_file import ConfigParser
 from ansnet.commands.options import add_json, add_picture, check_picture, unwritten
 from ansnet.commands.parser import Mistake, OneLineParser
 from ansnet.commands.train import add_settings
@@ -19,15 +20,13 @@ WITHOUT = ("find_lr", "resume", "log_dir")
 def make_parser() -> OneLineParser:
     """The options of a training, less those that make no sense without a run."""
     prog = "python -m ansnet find-lr"
-    parser = OneLineParser(
+    parser = ConfigParser(
         prog=prog,
+        ignored=(*WITHOUT, "repeat"),
         usage=f"{prog} [options]",
         description="Find a learning rate: take a hundred steps at rising ones, and say at which the "
         "loss fell most steeply. The options are those of a training, which would begin with these "
         "steps.",
-    )
-    parser.add_argument(
-        "--config", action="config", metavar="FILE", help="read options from a YAML file"
     )
     add_picture(parser, "find_lr.png", "the loss by learning rate")
     add_json(parser)

@@ -65,11 +65,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def describe(name: str) -> Described:
+    import torch
+
     from ansnet.models import create_model
     from ansnet.models.recorded import read_recorded
     from ansnet.models.summary import summarise
 
-    network = create_model(name)
+    with torch.device("meta"):  # which takes no memory
+        network = create_model(name)
     layers = summarise(network, network.in_shape)
     return Described(
         name,

@@ -76,14 +76,29 @@ class OneLineParser(ArgumentParser):
             **options,
         )
 
+    def parse_args(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
+        return super().parse_args(self.given(args), *rest, **options)
+
+    def given(self, args: Sequence[str] | None) -> list[str]:
+        """The words of the command line, if all of them can be part of one."""
+        words = list(sys.argv[1:] if args is None else args)
+        for word in words:
+            if "\0" in word:
+                self.error(f"{word!r}: there is a zero byte in it; leave it out")
+        return words
+
     def error(self, message: str, exception: Exception | None = None) -> NoReturn:
+        print(f"{self.prog}: error: {self.one_line(message)}", file=sys.stderr)
+        sys.exit(2)
+
+    def one_line(self, message: str) -> str:
+        """What jsonargparse says of wrong input, in a line that names the flag."""
         line = " ".join(message.split())
         if key := re.match(r'Parser key "(\w+)": (.*)', line):
             line = f"--{key[1].replace('_', '-')}: {describe_wrong_value(key[2])}"
         elif unknown := re.match(r"unrecognized arguments: (--[\w-]+)", line, re.IGNORECASE):
             line = f"unknown flag {unknown[1]}; {self.nearest_flag(unknown[1])}"
-        print(f"{self.prog}: error: {line}", file=sys.stderr)
-        sys.exit(2)
+        return line
 
     def options_in(self, arguments: Sequence[str]) -> set[str]:
         """Names of the options that a command line gives itself, and not by a file."""

@@ -38,13 +38,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = make_parser()
     given = parser.parse_args(arguments)
 
+    import torch
+
     from ansnet.models import Network, NotationError, UnknownModelError, create_model
     from ansnet.models.registry import MODELS
     from ansnet.models.summary import summarise
 
     try:  # a notation may have any number of outputs here
         named = given.model in MODELS or given.model.isidentifier()
-        network = create_model(given.model) if named else Network(given.model)
+        with torch.device("meta"):  # which takes no memory
+            network = create_model(given.model) if named else Network(given.model)
     except (NotationError, UnknownModelError) as error:
         parser.error(str(error))
     layers = summarise(network, network.in_shape)

@@ -16,6 +16,7 @@ from typing import Any
 
 from jsonargparse.typing import PositiveInt
 
+from ansnet.commands.config_file import ConfigParser
 from ansnet.commands.options import add_completer
 from ansnet.commands.parser import OneLineParser, add_switch, told
 from ansnet.commands.runs import NoRunError, find_resumable
@@ -31,14 +32,11 @@ GROUPS = ("network", "data", "training", "machine", "record", "debugging")
 
 def make_parser(prog: str = PROG) -> OneLineParser:
     """The options, in the groups in which ``--help`` shows them."""
-    parser = OneLineParser(
+    parser = ConfigParser(
         prog=prog,
         usage=f"{prog} [options]",
         description="Train a convolutional network whose every operation is a documented formula.",
         epilog="Where no default is shown, the recommended one for the model and the data set is used.",
-    )
-    parser.add_argument(
-        "--config", action="config", metavar="FILE", help="read options from a YAML file"
     )
     parser.add_argument(
         "--print-config",

@@ -91,9 +91,8 @@ class Batches:
     Args:
         images: on the device that the network is on.
         order: of the images.
-        batch_size: images a batch; the last one has what is left. In training, where a batch of one
-            image would be normalised by itself and weigh as much as any, a single one that is left
-            joins the batch before.
+        batch_size: images a batch; the last one has what is left. A single one that is left joins the
+            batch before: in training it would be normalised by itself, and weigh as much as any batch.
         augmentation: what is changed at random, drawn anew for each image, epoch and process; None
             leaves the images as they are.
         seed: of what is drawn.
@@ -143,7 +142,7 @@ class Batches:
         """Images in each batch."""
         whole, left = divmod(len(self.sampler), self.batch_size)
         sizes = [self.batch_size] * whole
-        if left == 1 and sizes and self.sampler.seed is not None:
+        if left == 1 and sizes:
             sizes[-1] += 1
         elif left:
             sizes.append(left)

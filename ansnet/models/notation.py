@@ -10,6 +10,9 @@
 ``res(…)``     residual block, z = x + block(x)
 =============  =====================================================================
 
+A number has at most nine digits, a block is at most 20 blocks deep, a network has at most 5,000 layers,
+and a layer at most 2⁴⁰ weights (4 TB in float32).
+
 Layers are separated by commas, as in ``CNR(64), M(2), res(CNR(64)), M(16), L(10)``. A C or L that
 is directly followed by N has no bias unless one is asked for: N would subtract it again.
 
@@ -45,6 +48,11 @@ from ansnet.modules import (
 
 takes_number = {"C": "number of filters", "M": "window size", "L": "number of outputs"}
 takes_none = {"N", "R"}
+
+MOST_DIGITS = 9
+DEEPEST = 20
+MOST_LAYERS = 5_000
+MOST_WEIGHTS = 2**40
 
 
 class NotationError(ValueError):
@@ -102,6 +110,8 @@ class _Parser:
     def __init__(self, notation: str) -> None:
         self.notation = notation
         self.index = 0
+        self.depth = 0
+        self.count = 0
 
     def network(self) -> tuple[Item, ...]:
         items = tuple(self.items())
@@ -122,7 +132,11 @@ class _Parser:
             raise self.error("expected a layer such as CR(64), M(2), res(CNR(128)) or L(10)")
         if word == "res":
             self.expect(r"\(", "expected '(' after res")
+            self.depth += 1
+            if self.depth > DEEPEST:
+                raise self.error(f"residual blocks are nested more than {DEEPEST} deep", index)
             items = tuple(self.items())
+            self.depth -= 1
             self.expect(r"\)", "expected ',' or the ')' that closes res(")
             yield Block(items, index)
         else:
@@ -137,6 +151,9 @@ class _Parser:
         if len(owners) > 1:
             reason = f"{word} needs {len(owners)} numbers; separate its layers by commas"
             raise self.error(reason, index)
+        self.count += len(word)
+        if self.count > MOST_LAYERS:
+            raise self.error(f"the network has more than {MOST_LAYERS:,} layers", index)
         number = self.number(owners[0]) if owners else 0
         for offset, letter in enumerate(word):
             yield Layer(letter, number if letter in takes_number else 0, index + offset)
@@ -144,7 +161,10 @@ class _Parser:
     def number(self, owner: str) -> int:
         meaning = takes_number[owner]
         self.expect(r"\(", f"expected '(' and the {meaning} of {owner}")
-        digits = self.expect(r"\d+", f"expected the {meaning} of {owner}, a positive whole number")
+        digits = self.expect(r"[0-9]+", f"expected the {meaning} of {owner}, a positive whole number")
+        if len(digits) > MOST_DIGITS:
+            reason = f"the {meaning} of {owner} has {len(digits)} digits; at most are {MOST_DIGITS}"
+            raise self.error(reason, self.index - len(digits))
         if int(digits) == 0:
             raise self.error(f"the {meaning} of {owner} must be at least 1", self.index - len(digits))
         self.expect(r"\)", "expected ')' after the number")
@@ -256,6 +276,7 @@ class _Builder:
         match item.letter:
             case "C":
                 channels, height, width = self.image(item)
+                self.check_weights(item, 9 * channels * item.number)
                 self.shape = (item.number, height, width)
                 return [("conv", Conv2d(channels, item.number, 3, padding=1, bias=bias))]
             case "N":
@@ -286,8 +307,14 @@ class _Builder:
             self.shape = (channels * height * width,)
             flatten = [("flatten", Flatten())]
         (features,) = self.shape
+        self.check_weights(item, features * item.number)
         self.shape = (item.number,)
         return [*flatten, ("linear", Linear(features, item.number, bias=bias))]
+
+    def check_weights(self, item: Layer, weights: int) -> None:
+        if weights > MOST_WEIGHTS:
+            reason = f"the layer has {weights:,} weights; at most are {MOST_WEIGHTS:,}"
+            raise NotationError(self.notation, item.index, reason)
 
     def image(self, item: Layer) -> tuple[int, int, int]:
         if len(self.shape) != 3:

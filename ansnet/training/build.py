@@ -27,6 +27,7 @@ from ansnet.training.classifier import ImageClassifier
 from ansnet.training.initialization import set_identity
 from ansnet.training.interruption import Interruption
 from ansnet.training.machine import device_options, device_type
+from ansnet.training.memory_needed import check_network
 from ansnet.training.progress import SmoothedProgress
 from ansnet.training.record import Record
 from ansnet.training.run_folder import RunBoard, RunFolder, RunTable
@@ -44,9 +45,11 @@ def make_classifier(settings: Settings, data: ImageDataModule | None = None) -> 
     Raises:
         UnknownModelError, NotationError: see `create_model`.
         DataError: the mean of the images is to be taken out, and there are none.
-        SettingsError: the weights that it is to begin with are of another network.
+        SettingsError: the weights that it is to begin with are of another network, or it does not fit
+            into memory.
     """
     data = make_data(settings) if data is None else data
+    check_network(settings, len(data.classes))
     noted = create_model(settings.model, len(data.classes))
     if settings.identity_init:
         set_identity(noted)

@@ -31,7 +31,7 @@ MACHINE = (
         "cpu_capability",
         "threads",
     ),
-    *("python", "torch", "torchvision", "lightning", "resume"),
+    *("python", "torch", "torchvision", "lightning", "ansnet", "commit", "resume"),
 )
 # where files and records lay; how the learning rate was come by; and what follows from the model
 LEFT_OUT = (

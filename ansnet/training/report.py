@@ -12,9 +12,11 @@ from typing import Any
 
 import torch
 
+from ansnet import __version__
 from ansnet.compatibility import lightning, torchvision
 from ansnet.functional.kernel import finds_compiler
 from ansnet.training.classifier import ImageClassifier
+from ansnet.training.described import commit
 from ansnet.training.history import Epoch
 from ansnet.training.machine import device_type
 from ansnet.training.progress import readable_duration
@@ -115,4 +117,6 @@ def describe_run(settings: Settings, classifier: ImageClassifier) -> dict[str, A
         "torch": str(torch.__version__),
         "torchvision": str(torchvision.__version__),
         "lightning": version("lightning"),
+        "ansnet": __version__,
+        "commit": commit(),
     }

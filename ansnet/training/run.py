@@ -21,6 +21,7 @@ from ansnet.training.history import best_epoch, draw_curves, read_history
 from ansnet.training.interruption import Interrupted, Interruption
 from ansnet.training.machine import as_settled, check_machine, complete_by_device, device_options
 from ansnet.training.memory import keep_freed_memory
+from ansnet.training.memory_needed import check_batch
 from ansnet.training.recording import Recording, check_log_dir, check_space
 from ansnet.training.report import Result, describe_run, introduction
 from ansnet.training.resume import check_checkpoint
@@ -42,8 +43,8 @@ def train(settings: Settings, interruption: Interruption | None = None) -> Resul
 
     Raises:
         Interrupted: the run has been told to end; what was trained is saved, and the curves are drawn.
-        SettingsError: the machine has not what the settings ask for, the run cannot be recorded, or no
-            time was left for a step.
+        SettingsError: the machine has not what the settings ask for, as memory, the run cannot be
+            recorded, or no time was left for a step.
         UnwrittenError: the run cannot be recorded any more.
         DataError: the data is missing or damaged.
         UnknownModelError, NotationError: see `create_model`.
@@ -67,6 +68,7 @@ def train(settings: Settings, interruption: Interruption | None = None) -> Resul
     check_space(settings, classifier)
     data.prepare_data()
     data.setup("fit")
+    check_batch(settings, data)
     recording = Recording()
     with as_settled(settings), recording:
         trainer = data.trainer = recording.trainer = make_trainer(settings, interruption)
@@ -166,6 +168,7 @@ def find_learning_rate(settings: Settings) -> Search:
     data, test = make_data(settings), RangeTest()
     classifier = make_classifier(settings, data)
     data.prepare_data()
+    check_batch(settings, data)
     with as_settled(settings):
         trainer = data.trainer = lightning.Trainer(
             **device_options(settings),
