@@ -15,9 +15,9 @@ from ansnet.commands.confusion import by_classes
 from ansnet.commands.options import add_best, add_data_dir, add_json, add_run
 from ansnet.commands.parser import OneLineParser
 from ansnet.commands.runs import NoRunError, find_checkpoint
-from ansnet.training.comparison import RecordError, read_settings
+from ansnet.training.comparison import DAMAGED, RecordError, read_settings
 from ansnet.training.datasets import FOLDER
-from ansnet.training.settings import DATA_DIR_VARIABLE
+from ansnet.training.settings import DATA_DIR_VARIABLE, PRECISIONS
 
 if TYPE_CHECKING:
     from ansnet.training.evaluation import Evaluation
@@ -62,16 +62,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         classifier, batches = load(checkpoint, settings, given.data_dir)
-    except (DataError, WeightsError) as error:
+        own = own_accuracy(checkpoint, settings)
+    except (DataError, RecordError, WeightsError) as error:
         parser.error(str(error))
     # as the run has computed, so that the figures agree to the digit
     is_eager = settings.get("compile") == "none"
     stance = torch.compiler.set_stance("force_eager" if is_eager else "default")
     with warnings.catch_warnings(), stance:
         silence_expected_messages()
-        network = computing_in(settings.get("precision", "32-true"), classifier.network)
+        network = computing_in(settings.get("precision") or "32-true", classifier.network)
         evaluation = evaluate(network, batches)
-    own = own_accuracy(checkpoint, settings)
     if given.json:
         print(json.dumps({"checkpoint": str(checkpoint), "own_accuracy": own, **asdict(evaluation)}))
     else:
@@ -95,8 +95,8 @@ def load(checkpoint: Path, settings: Mapping[str, Any], data_dir: str | None) ->
             )
     data = make_data_module(
         dataset,
-        data_dir or os.environ.get(DATA_DIR_VARIABLE) or settings.get("data_dir", "data"),
-        batch_size=int(settings.get("batch_size", 500)),
+        data_dir or os.environ.get(DATA_DIR_VARIABLE) or settings.get("data_dir") or "data",
+        batch_size=int(settings.get("batch_size") or 500),
         channels_last=bool(settings.get("channels_last", True)),
         normalisation=classifier.normalisation,
     )
@@ -132,11 +132,18 @@ def recorded(checkpoint: Path) -> dict[str, Any]:
         RecordError: the record is damaged.
     """
     record = checkpoint.resolve().parent.parent / "hparams.yaml"
-    return read_settings(record) if record.is_file() else {}
+    settings = read_settings(record) if record.is_file() else {}
+    if settings.get("precision") not in (None, *PRECISIONS) or (settings.get("batch_size") or 1) < 1:
+        raise RecordError(f"{record}: it is damaged (its precision or its batch size is none)")
+    return settings
 
 
 def own_accuracy(checkpoint: Path, settings: Mapping[str, Any]) -> float | None:
-    """What the run itself has recorded of the epoch of the checkpoint; None if it has not."""
+    """What the run itself has recorded of the epoch of the checkpoint; None if it has not.
+
+    Raises:
+        RecordError: its table is damaged.
+    """
     import torch
 
     from ansnet.training.history import read_history
@@ -146,7 +153,11 @@ def own_accuracy(checkpoint: Path, settings: Mapping[str, Any]) -> float | None:
     if by_few or not table.is_file():
         return None
     epoch = torch.load(checkpoint, map_location="cpu", weights_only=True)["epoch"] + 1
-    figures = {each.epoch: each.val_accuracy for each in read_history(table)}
+    try:
+        history = read_history(table)
+    except DAMAGED as error:
+        raise RecordError(f"{table}: it is damaged ({error})") from error
+    figures = {each.epoch: each.val_accuracy for each in history}
     return figures.get(epoch)
 
 

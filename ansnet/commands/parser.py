@@ -8,6 +8,7 @@ import sys
 from argparse import Action
 from collections.abc import Sequence
 from difflib import get_close_matches
+from itertools import takewhile
 from typing import Any, NoReturn
 
 from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
@@ -23,6 +24,8 @@ EXPECTED = {
     "OpenUnitInterval": "a number between 0 and 1",
     "Duration": "days:hours:minutes:seconds, as 00:01:30:00",
 }
+
+LONGEST = 600  # characters of a line about what is wrong
 
 
 class Mistake(ValueError):
@@ -84,7 +87,10 @@ class OneLineParser(ArgumentParser):
         words = list(sys.argv[1:] if args is None else args)
         for word in words:
             if "\0" in word:
-                self.error(f"{word!r}: there is a zero byte in it; leave it out")
+                self.error(f"{shortened(repr(word))}: there is a zero byte in it; leave it out")
+        for flag in (word.split("=")[0] for word in takewhile(lambda word: word != "--", words)):
+            if flag.startswith("--") and "." in flag:  # jsonargparse would take it for part of a value
+                self.error(f"unrecognized arguments: {flag}")
         return words
 
     def error(self, message: str, exception: Exception | None = None) -> NoReturn:
@@ -96,9 +102,10 @@ class OneLineParser(ArgumentParser):
         line = " ".join(message.split())
         if key := re.match(r'Parser key "(\w+)": (.*)', line):
             line = f"--{key[1].replace('_', '-')}: {describe_wrong_value(key[2])}"
-        elif unknown := re.match(r"unrecognized arguments: (--[\w-]+)", line, re.IGNORECASE):
-            line = f"unknown flag {unknown[1]}; {self.nearest_flag(unknown[1])}"
-        return line
+        elif unknown := re.match(r"unrecognized arguments: (--[^\s=]+)", line, re.IGNORECASE):
+            flag = unknown[1]
+            line = f"unknown flag {shortened(flag)}; {self.nearest_flag(flag[:LONGEST])}"
+        return shortened(line, LONGEST)
 
     def options_in(self, arguments: Sequence[str]) -> set[str]:
         """Names of the options that a command line gives itself, and not by a file."""
@@ -109,6 +116,13 @@ class OneLineParser(ArgumentParser):
         flags = [flag for action in self._actions for flag in action.option_strings]
         nearest = get_close_matches(unknown, flags, n=1)
         return f"did you mean {nearest[0]}?" if nearest else f"see {self.prog} --help"
+
+
+def shortened(text: str, longest: int = 80) -> str:
+    """A text of at most so many characters: its beginning, and where it had more its end."""
+    if len(text) <= longest:
+        return text
+    return f"{text[: longest // 2]}…{text[-(longest // 2 - 1) :]}"
 
 
 def describe_wrong_value(reason: str) -> str:

@@ -15,6 +15,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from math import isfinite
 from pathlib import Path
 
 import torch
@@ -26,6 +27,10 @@ from ansnet.files import whole
 from ansnet.models.notation import Network
 
 KEY = "ansnet"  # one entry: safetensors 0.8 writes several in any order, and so another file each time
+
+# what reading something else as a description ends in
+NOT_DESCRIBED = (ArithmeticError, AttributeError, KeyError, RuntimeError, TypeError, ValueError)
+LARGEST_SIDE = 2**16  # of an image, in pixels; and channels
 
 
 class WeightsError(ValueError):
@@ -94,17 +99,31 @@ def read_weights(path: Path) -> TrainedNetwork:
     try:
         about = json.loads(description)
         channels, height, width = about["in_shape"]
-        network = Network(about["notation"], (channels, height, width), about["bias"])
+        check_sides((channels, height, width))
+        with torch.device("meta"):  # takes no memory, whatever size is named
+            network = Network(str(about["notation"]), (channels, height, width), bool(about["bias"]))
+        if {name: each.shape for name, each in network.state_dict().items()} != {
+            name: each.shape for name, each in tensors.items()
+        }:
+            raise ValueError("weights of other shapes")
+        network = Network(network.notation, network.in_shape, network.bias)
         network.load_state_dict(tensors)
-        classes, normalisation = about["classes"], about["normalisation"]
         trained = TrainedNetwork(
             network.eval(),
-            classes and tuple(classes),
-            normalisation and {name: tuple(each) for name, each in normalisation.items()},
-            about["dataset"],
+            class_names(about["classes"], network.out_features),
+            normalisation_of(about["normalisation"]),
+            None if about["dataset"] is None else str(about["dataset"]),
         )
         written = about["sha256"]
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        KeyError,
+        RecursionError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise WeightsError(
             f"{path}: its description and its weights do not agree; fetch or write it anew"
         ) from error
@@ -116,6 +135,47 @@ def read_weights(path: Path) -> TrainedNetwork:
     return trained
 
 
+def check_sides(shape: Sequence[int]) -> None:
+    """Refuse an image of a size that is none.
+
+    Raises:
+        ValueError: it is not three whole numbers, or one is too large.
+    """
+    for size in shape:
+        if not isinstance(size, int) or not 0 < size <= LARGEST_SIDE:
+            raise ValueError(f"an image of {size!r} pixels or channels")
+
+
+def class_names(classes: Sequence[str] | None, outputs: int) -> tuple[str, ...] | None:
+    """The names of the classes, of which there is one for each output; None if they are not known.
+
+    Raises:
+        ValueError, TypeError: these are no such names.
+    """
+    if classes is None:
+        return None
+    if isinstance(classes, str) or len(classes) != outputs:
+        raise ValueError(f"these are not the names of {outputs} classes")
+    return tuple(map(str, classes))
+
+
+def normalisation_of(
+    described: Mapping[str, Sequence[float]] | None,
+) -> dict[str, tuple[float, ...]] | None:
+    """``mean`` and ``std`` of red, green and blue; None if they are not known.
+
+    Raises:
+        KeyError, TypeError, ValueError: these are none.
+    """
+    if described is None:
+        return None
+    numbers = {name: tuple(map(float, described[name])) for name in ("mean", "std")}
+    for name, three in numbers.items():
+        if len(three) != 3 or not all(map(isfinite, three)) or (name == "std" and min(three) <= 0):
+            raise ValueError(f"{name} is not three numbers")
+    return numbers
+
+
 def read_file(path: Path) -> tuple[str, dict[str, Tensor]]:
     """The description of a network, in JSON, and the tensors that a file holds.
 
@@ -123,12 +183,16 @@ def read_file(path: Path) -> tuple[str, dict[str, Tensor]]:
         WeightsError: as `read_weights`.
     """
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():  # a pipe might never end
+            raise WeightsError(f"{path}: this is no file; name a file of weights")
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no dict
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: there is no such file; name a file of weights") from error
-    except (OSError, SafetensorError) as error:
+    except WeightsError:
+        raise
+    except (OSError, ValueError, SafetensorError) as error:
         raise WeightsError(
             f"{path}: this is no safetensors file, or one that was cut off; fetch or write it anew"
         ) from error

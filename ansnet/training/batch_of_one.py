@@ -31,12 +31,10 @@ def check_batch_of_one(settings: Settings, num_classes: int, images: int) -> Non
     try:
         network(torch.zeros(1, *network.in_shape, device="meta"))
     except ValueError as error:
+        few, advice = "--batch-size 1", "take --batch-size 2 or more"
         if settings.batch_size > 1:
-            reason = "there is one training image for each device"
-        else:
-            reason = "--batch-size 1"
+            few, advice = "a device has one image to train by", "add images"
         raise SettingsError(
-            f"{reason}: the batch normalisation of --model {settings.model} has one value a channel in a "
-            f"batch of one image, and nothing to normalise it by; "
-            + ("take --batch-size 2 or more" if settings.batch_size == 1 else "add images")
+            f"{few}: a batch normalisation of --model {settings.model} has one value a channel in a "
+            f"batch of one image, and nothing to normalise it by; {advice}"
         ) from error

@@ -7,6 +7,7 @@ that has no effect.
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -45,6 +46,8 @@ LEFT_OUT = (
     "pictures_every",
     "max_time",
 )
+DAMAGED = (ArithmeticError, KeyError, TypeError, ValueError, csv.Error)
+KINDS = {"int": (int,), "float": (float, int), "bool": (bool,), "str": (str,)}
 OPTIONS = {setting.name for setting in fields(Settings)}
 
 
@@ -85,7 +88,7 @@ def read_record(folder: Path) -> Record:
         history = read_history(table)
     except OSError as error:
         raise RecordError(f"{table}: it cannot be read ({error.strerror})") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except DAMAGED as error:
         raise RecordError(f"{table}: it is damaged ({error})") from error
     if all(epoch.epoch == 0 for epoch in history):
         raise RecordError(f"{table}: it holds no epoch that was completed")
@@ -114,13 +117,21 @@ def read_settings(file: Path) -> dict[str, Any]:
         told = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecordError(f"{file}: it cannot be read ({error.strerror})") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
+    except (RecursionError, ValueError, yaml.YAMLError) as error:
         raise RecordError(f"{file}: it is damaged ({' '.join(str(error).split())})") from error
     if not isinstance(told, dict) or not isinstance(told.get("model"), str):
         raise RecordError(f"{file}: these are no settings of a run")
-    if not isinstance(told.get("seed", 0), int):
-        raise RecordError(f"{file}: it is damaged (the seed is {told['seed']!r})")
+    for setting in fields(Settings):
+        value = told.get(setting.name)
+        kinds = KINDS.get(str(setting.type).removesuffix(" | None"), (type(value),))
+        if value is not None and type(value) not in kinds:
+            raise RecordError(f"{file}: it is damaged ({setting.name} is {shortened(value)})")
     return told
+
+
+def shortened(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:39]}…"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What ``hparams.yaml`` tells of a run besides its options; and of what version, and which commit.
 
-Loads nothing heavy: the command line passes these names over where such a file is given as ``--config``.
+Loads nothing heavy: the command line passes these names over where such a file is its ``--config``.
 """
 
 from __future__ import annotations

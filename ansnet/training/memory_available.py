@@ -1,4 +1,4 @@
-"""How much memory a process can still have: that of the machine, of its control group, or of the GPU."""
+"""How much memory a process can still have: of the machine, of its control group, or of the GPU."""
 
 from __future__ import annotations
 

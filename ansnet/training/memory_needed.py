@@ -217,7 +217,8 @@ def check_shown(network: Network, images: int = 1) -> str | None:
     wanted = parameters + images * max(sizes)
     if wanted <= available:
         return None
-    return f"{images:,} images need at least {in_units(wanted)} of memory, and {in_units(available)} are free"
+    needs = f"{images:,} image" + ("s need" if images > 1 else " needs")
+    return f"{needs} at least {in_units(wanted)} of memory, and {in_units(available)} are free"
 
 
 def in_units(count: int) -> str:

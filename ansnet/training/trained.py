@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ansnet.models.weights import TrainedNetwork, WeightsError, read_weights
+from ansnet.training.checkpoint_file import NO_CHECKPOINT, check_file, read_checkpoint
 from ansnet.training.classifier import ImageClassifier
-from ansnet.training.description import NotDescribedError, describe_network
-from ansnet.training.resume import NO_CHECKPOINT
+from ansnet.training.description import describe_network
 
 
 def read_trained(path: Path) -> TrainedNetwork:
@@ -25,6 +25,7 @@ def read_trained(path: Path) -> TrainedNetwork:
         WeightsError: there is no such file, it is damaged or something else, or a checkpoint that does
             not name its network; in one line.
     """
+    check_file(path)
     return read_weights(path) if path.suffix == ".safetensors" else trained_network(read_run(path))
 
 
@@ -34,22 +35,13 @@ def read_run(checkpoint: Path) -> ImageClassifier:
     Raises:
         WeightsError: see `read_trained`.
     """
+    read_checkpoint(checkpoint)
     try:
         classifier = ImageClassifier.load_from_checkpoint(
             checkpoint, map_location="cpu", weights_only=True
         )
-    except FileNotFoundError as error:
-        raise WeightsError(
-            f"{checkpoint}: there is no such file; name a checkpoint or a file of weights"
-        ) from error
-    except NotDescribedError as error:
-        raise WeightsError(
-            f"{checkpoint}: the checkpoint does not say what network its weights are of"
-        ) from error
-    except (*NO_CHECKPOINT, TypeError) as error:
-        raise WeightsError(
-            f"{checkpoint}: this is no checkpoint of a run, nor a file of weights; name one"
-        ) from error
+    except Exception as error:  # as of settings that no classifier takes
+        raise WeightsError(f"{checkpoint}: {NO_CHECKPOINT}") from error
     assert isinstance(classifier, ImageClassifier)
     return classifier
 
