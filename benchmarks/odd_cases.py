@@ -233,7 +233,7 @@ def picked_lines(here: Path) -> Iterator[Case]:
         "train --weights /dev/zero|train --weights .|train --weights {here}/pipe|train --weights {here}/none",
         "train --weights pretrained|train --resume /dev/zero|train --resume .|train --resume {here}/none",
         "train --log-dir /dev/null|train --log-dir /proc/x|train --data-dir {here} --dataset cifar10",
-        "train --dataset folder:{here}|train --dataset folder:/dev/zero|train --dataset folder:{here}/pipe",
+        "train --dataset folder:{here}/logs|train --dataset folder:/dev/zero|train --dataset folder:{here}/pipe",
         "evaluate|evaluate last --log-dir {here}/nowhere|evaluate /dev/zero|evaluate {here}/pipe|evaluate .",
         "evaluate {here}/run --json|evaluate {here}/run --best|evaluate a b|evaluate last --log-dir /dev/null",
         "predict|predict {here}/none.png|predict /dev/zero|predict {here}/pipe|predict {here} --run {here}/pipe",

@@ -204,7 +204,8 @@ def answer(case: Case, here: Path) -> Answer:
     except Hang:
         fault = f"took longer than {LIMIT} s"
     except BaseException:
-        fault = "traceback: " + traceback.format_exc()
+        lines = traceback.format_exc().splitlines()
+        fault = "\n".join(["a traceback", *(line[:200] for line in lines[-12:])])
     finally:
         signal.alarm(0)
     seconds = perf_counter() - start
@@ -242,10 +243,13 @@ def what_is_wrong(case: Case, code: int | None, errors: str, words: Sequence[str
 def named_in(words: Sequence[str]) -> Iterator[str]:
     """What a line about these words can be expected to name: a flag, or the word itself."""
     for word in words:
-        yield from (word.split("=")[0][:20], repr(word)[1:15], " ".join(word.split())[:20])
+        printed = " ".join(word.encode(errors="backslashreplace").decode().split())
+        yield from (word.split("=")[0][:20], repr(word)[1:15], printed[:20])
         if word.startswith("--no-"):
             yield f"--{word.removeprefix('--no-').split('=')[0]}"
-    yield from ("RUN", "IMAGE", "package.module", "are required", "--format", "--model")
+    # what is required, and what stands for what was not given
+    yield from ("RUN", "IMAGE", "package.module", "are required", "--format", "--model", "--log-dir")
+    yield from ("--data-dir", "--dataset", "folder:", "lightning_logs", "--mirror")
 
 
 def stream() -> io.TextIOWrapper:
@@ -326,7 +330,7 @@ def main(words: Sequence[str] | None = None) -> int:
             print(*shown, repr(content) if content else "", f"{tried.seconds:.1f} s", flush=True)
             print(f"    {tried.code}: {tried.errors[:600]}", flush=True)
             if tried.fault:
-                print(f"    FAULT {tried.fault[-1500:]}", flush=True)
+                print(f"    FAULT {tried.fault[:2000]}", flush=True)
     rows = table(answers, options.seed)
     for row in rows:
         told = f"{row.inputs} inputs, {row.ran} ran, {row.refused} refused, {row.faults} faults"

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from ansnet.commands.options import add_backend
-from ansnet.commands.parser import OneLineParser
+from ansnet.commands.options import add_backend, check_backend
+from ansnet.commands.parser import Mistake, OneLineParser
 
 
 def make_parser() -> OneLineParser:
@@ -23,7 +23,12 @@ def make_parser() -> OneLineParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; the exit code is 1 if a capability fails."""
-    given = make_parser().parse_args(arguments)
+    parser = make_parser()
+    given = parser.parse_args(arguments)
+    try:
+        check_backend(given.backend)
+    except Mistake as mistake:
+        parser.error(str(mistake))
 
     from ansnet.testing.battery import CAPABILITIES, check
     from ansnet.testing.operations import OPERATIONS

@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from typing import Any
 
-from ansnet.commands.options import add_backend
+from ansnet.commands.options import add_backend, check_backend
 from ansnet.commands.parser import Mistake, OneLineParser
 
 EXAMPLES = """
@@ -55,6 +55,7 @@ def check_one(parsed: Namespace) -> int:
     from ansnet.testing.battery import check
     from ansnet.testing.operations import OPERATIONS
 
+    check_backend(parsed.backend)
     function = load(parsed.function)
     operation = next((known for known in OPERATIONS.values() if known.function is function), None)
     reference = operation.reference if operation else None
@@ -96,6 +97,9 @@ def load(place: str) -> Any:
         found = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise Mistake(f"there is no module {error.name!r} (from {place!r})") from None
+    except Exception as error:  # whatever its own code raises
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise Mistake(f"the module of {place!r} cannot be imported ({reason})") from error
     for part in name.split("."):
         if not hasattr(found, part):
             raise Mistake(f"module {module_name!r} has no {name!r}")

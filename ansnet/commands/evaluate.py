@@ -16,7 +16,7 @@ from ansnet.commands.options import add_best, add_data_dir, add_json, add_run
 from ansnet.commands.parser import OneLineParser
 from ansnet.commands.runs import NoRunError, find_checkpoint
 from ansnet.training.comparison import DAMAGED, RecordError, read_settings
-from ansnet.training.datasets import FOLDER
+from ansnet.training.datasets import DATASETS, FOLDER
 from ansnet.training.settings import DATA_DIR_VARIABLE, PRECISIONS
 
 if TYPE_CHECKING:
@@ -86,6 +86,10 @@ def load(checkpoint: Path, settings: Mapping[str, Any], data_dir: str | None) ->
 
     classifier = read_run(checkpoint)
     dataset = str(classifier.dataset)
+    if classifier.classes is None or classifier.dataset is None:
+        raise DataError(f"{checkpoint}: it does not say what data and classes it was trained on")
+    if dataset not in DATASETS and not dataset.startswith(FOLDER):
+        raise DataError(f"{checkpoint}: it was trained on {dataset!r:.80}, which ansnet does not know")
     if dataset.startswith(FOLDER):
         dataset = f"{FOLDER}{data_dir}" if data_dir else dataset
         if not data_dir and not Path(dataset.removeprefix(FOLDER)).expanduser().is_dir():

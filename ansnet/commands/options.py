@@ -108,3 +108,16 @@ def add_backend(parser: OneLineParser) -> None:
         default="inductor",
         help="of torch.compile; inductor needs a C++ compiler, aot_eager does not",
     )
+
+
+def check_backend(name: str) -> None:
+    """Refuse a backend that `torch.compile` does not know.
+
+    Raises:
+        Mistake: naming those that it does.
+    """
+    import torch
+
+    if name not in torch.compiler.list_backends(exclude_tags=()):
+        known = torch.compiler.list_backends()  # but for those that look for faults
+        raise Mistake(f"--backend {name}: torch.compile knows {', '.join(known)}; name one of them")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ansnet.commands.parser import Mistake
+from ansnet.commands.parser import Mistake, shortened
 
 # what a run goes on from; the first is there only while an epoch is going on, or was broken off
 RESUMABLE = ("mid-epoch.ckpt", "last.ckpt")
@@ -27,6 +27,7 @@ def find_checkpoint(run: str, log_dir: Path, best: bool = False) -> Path:
     Raises:
         NoRunError: as its docstring says.
     """
+    check_name(run, log_dir)
     if Path(run).is_file():
         return Path(run)
     if run == "last" and not Path(run).exists():
@@ -44,6 +45,7 @@ def find_resumable(run: str, log_dir: Path) -> Path:
     Raises:
         NoRunError: as its docstring says.
     """
+    check_name(run, log_dir)
     if Path(run).is_file() or run.endswith(".ckpt"):  # or it is missed under its own name
         return Path(run)
     if run == "last" and not Path(run).exists():
@@ -68,6 +70,23 @@ def last_saved(log_dir: Path, names: Sequence[str]) -> Path:
     return max(checkpoints, key=lambda path: path.stat().st_mtime).parent.parent
 
 
+def check_name(run: str, log_dir: Path) -> None:
+    """Refuse what no file can be named.
+
+    Raises:
+        NoRunError: saying why.
+    """
+    for place in (run, log_dir, log_dir / run):
+        try:
+            Path(place).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it cannot be the name of a file"
+            what = f"--log-dir {log_dir}" if place is log_dir else f"RUN {run}"
+            raise NoRunError(f"{shortened(what)}: {reason}; name another") from error
+
+
 def find_runs(names: Sequence[str], log_dir: Path) -> list[Path]:
     """The folders of recorded runs, whether they have checkpoints or not, each once.
 
@@ -86,6 +105,7 @@ def find_runs(names: Sequence[str], log_dir: Path) -> list[Path]:
 
 def matching(name: str, log_dir: Path) -> list[Path]:
     """The folders that one name stands for."""
+    check_name(name, log_dir)
     path = Path(name)
     if path.is_file():
         folder = path.parent

@@ -26,6 +26,10 @@ class PictureError(ValueError):
         self.reason = reason
 
 
+class NoFileError(OSError):
+    """A pipe or a device."""
+
+
 class DepthError(ValueError):
     """Pixels that are numbers of which nobody says what is white."""
 
@@ -49,6 +53,8 @@ def open_picture(path: str | Path, size: int | None = None) -> Image.Image:
         PictureError: there is no such file, or it is no picture or a damaged one.
     """
     try:
+        if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
+            raise NoFileError  # a pipe might never end
         with Image.open(path) as image:
             if size is not None:
                 image.draft(None, (DETAIL * size, DETAIL * size))
@@ -105,6 +111,8 @@ def reason(path: Path, error: Exception) -> str:
     """Why a file could not be read as a picture, and what to do, in a few words."""
     if isinstance(error, DepthError):
         return str(error)
+    if isinstance(error, NoFileError):
+        return "this is no file"
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
     if isinstance(error, IsADirectoryError) or path.is_dir():

@@ -169,6 +169,8 @@ def normalisation_of(
     """
     if described is None:
         return None
+    if not isinstance(described, Mapping):
+        raise TypeError("a normalisation is a map")
     numbers = {name: tuple(map(float, described[name])) for name in ("mean", "std")}
     for name, three in numbers.items():
         if len(three) != 3 or not all(map(isfinite, three)) or (name == "std" and min(three) <= 0):

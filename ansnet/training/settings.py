@@ -505,7 +505,7 @@ def check_values(values: Mapping[str, Any]) -> None:
     """Refuse what no training can be carried out with.
 
     Raises:
-        SettingsError: a number is infinite, a seed too large, or a text empty.
+        SettingsError: a number is infinite, a seed too large, or a text empty or none.
     """
     for name, value in values.items():
         if isinstance(value, float) and not isfinite(value):
@@ -514,8 +514,21 @@ def check_values(values: Mapping[str, Any]) -> None:
             raise SettingsError(
                 f"{flag(name, None)} has nothing after it; name a value, or leave it out"
             )
+        if isinstance(value, str) and not is_text(value):
+            raise SettingsError(
+                f"{flag(name, None)} {value!r:.80}: this is no text in UTF-8, as records are; rename it"
+            )
     if values["seed"] > LARGEST_SEED:
         raise SettingsError(f"--seed {values['seed']}: expected at most {LARGEST_SEED}; name another")
+
+
+def is_text(value: str) -> bool:
+    """Whether a text can be written to a file: not so bytes of another encoding in a file's name."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in value
 
 
 def check_search(values: Mapping[str, Any]) -> None:
