@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,9 @@ class Memory(Conditions):
     estimate_ratio: float
 
 
-def settings_of(model: str, batch_size: int, optimizer: str, ema: float | None, log_dir: str) -> Settings:
+def settings_of(
+    model: str, batch_size: int, optimizer: str, ema: float | None, log_dir: str
+) -> Settings:
     return Settings.complete(
         {
             "model": model,
@@ -130,8 +132,8 @@ def main(words: Sequence[str] | None = None) -> None:
             for batch_size in options.batch_sizes:
                 row = measure(model, batch_size, optimizer, options.ema)
                 append([row], options.results / "memory_needed.csv")
-                told = {name: value for name, value in asdict(row).items() if isinstance(value, float)}
-                print(model, optimizer, batch_size, {name: round(each, 2) for name, each in told.items()})
+                figures = f"{row.least:.0f} MiB at least, {row.estimate:.0f} about, {row.measured:.0f}"
+                print(f"{model}, {optimizer}, batch {batch_size}: {figures} measured")
 
 
 if __name__ == "__main__":

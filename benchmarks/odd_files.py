@@ -18,8 +18,32 @@ import torch
 from odd_cases import BASE, Case
 
 VALUES: tuple[Any, ...] = (
-    *(None, 0, -1, 10**30, 1.5, float("nan"), "", "x", "vgg7", b"x", True, [], {}, [1], {"a": 1}, (1, 2)),
-    *(torch.zeros(()), torch.zeros(3), torch.zeros(3, dtype=torch.int64), torch.zeros(0), {1: 2}, [None]),
+    *(
+        None,
+        0,
+        -1,
+        10**30,
+        1.5,
+        float("nan"),
+        "",
+        "x",
+        "vgg7",
+        b"x",
+        True,
+        [],
+        {},
+        [1],
+        {"a": 1},
+        (1, 2),
+    ),
+    *(
+        torch.zeros(()),
+        torch.zeros(3),
+        torch.zeros(3, dtype=torch.int64),
+        torch.zeros(0),
+        {1: 2},
+        [None],
+    ),
 )
 NOTED: tuple[Any, ...] = (
     {"notation": "C(1000000), L(10)", "in_shape": [3, 32, 32], "bias": False, "layers": "ansnet"},
@@ -59,10 +83,27 @@ def checkpoints(draw: random.Random, number: int, whole: bytes, proof: Path) -> 
     """
     loaded = torch.load(io.BytesIO(whole), weights_only=True)
     picked: list[bytes] = [
-        *(b"", b"\0", b"x" * 100, b"PK\x03\x04", b"PK\x05\x06" + bytes(18), b"\x80\x02.", b"\x80\x05N."),
-        *(pickle.dumps({"state_dict": {}}), pickle.dumps(Foreign(proof)), saved(3), saved([]), saved({})),
+        *(
+            b"",
+            b"\0",
+            b"x" * 100,
+            b"PK\x03\x04",
+            b"PK\x05\x06" + bytes(18),
+            b"\x80\x02.",
+            b"\x80\x05N.",
+        ),
+        *(
+            pickle.dumps({"state_dict": {}}),
+            pickle.dumps(Foreign(proof)),
+            saved(3),
+            saved([]),
+            saved({}),
+        ),
         *(saved(torch.zeros(3)), saved(loaded["state_dict"]), saved({"state_dict": None}), zipped({})),
-        *(saved(loaded, _use_new_zipfile_serialization=False), zipped({"archive/data.pkl": b"\x80\x02."})),
+        *(
+            saved(loaded, _use_new_zipfile_serialization=False),
+            zipped({"archive/data.pkl": b"\x80\x02."}),
+        ),
         *(zipped({"archive/data.pkl": pickle.dumps(Foreign(proof), 2), "archive/version": b"3\n"}),),
         *(whole[: len(whole) * share // 20] for share in range(1, 20)),
         *(whole[:-size] for size in (1, 2, 22, 64, 512)),
@@ -94,7 +135,9 @@ def checkpoints(draw: random.Random, number: int, whole: bytes, proof: Path) -> 
                         place[key] = draw.choice(VALUES)
                     elif key not in ("hyper_parameters", "state_dict"):
                         del place[key]
-                    if not all(isinstance(changed[each], dict) for each in ("hyper_parameters", "state_dict")):
+                    if not all(
+                        isinstance(changed[each], dict) for each in ("hyper_parameters", "state_dict")
+                    ):
                         break
                 yield saved(changed)
 
@@ -117,8 +160,19 @@ def with_other_tensors(loaded: dict[str, Any]) -> Iterator[dict[str, Any]]:
     tensor = loaded["state_dict"][name]
     for other in (
         *(tensor.double(), tensor.half(), tensor.long(), tensor.bool(), tensor.to(torch.complex64)),
-        *(tensor.to("meta"), tensor.to_sparse(), tensor[:1], tensor.flatten(), tensor[None], tensor * torch.nan),
-        *(torch.zeros(1).expand(tensor.shape), torch.zeros(1).expand(10**6, 10**6), torch.nn.Parameter(tensor)),
+        *(
+            tensor.to("meta"),
+            tensor.to_sparse(),
+            tensor[:1],
+            tensor.flatten(),
+            tensor[None],
+            tensor * torch.nan,
+        ),
+        *(
+            torch.zeros(1).expand(tensor.shape),
+            torch.zeros(1).expand(10**6, 10**6),
+            torch.nn.Parameter(tensor),
+        ),
         tensor.to(torch.float8_e4m3fn),
     ):
         yield {**loaded, "state_dict": {**loaded["state_dict"], name: other}}
@@ -132,8 +186,17 @@ def weights(draw: random.Random, number: int, whole: bytes) -> Iterator[bytes]:
     header, data = json.loads(whole[8 : 8 + size]), whole[8 + size :]
     name = next(each for each in header if each != "__metadata__")
     about = json.loads(header["__metadata__"]["ansnet"])
-    picked = [b"", b"\0" * 8, b"\xff" * 8, struct.pack("<Q", 2**62) + whole[8:], struct.pack("<Q", 3) + b"{}}"]
-    picked += [whole[: len(whole) * share // 20] for share in range(1, 20)] + [whole + b"x", b"[" * 10_000]
+    picked = [
+        b"",
+        b"\0" * 8,
+        b"\xff" * 8,
+        struct.pack("<Q", 2**62) + whole[8:],
+        struct.pack("<Q", 3) + b"{}}",
+    ]
+    picked += [whole[: len(whole) * share // 20] for share in range(1, 20)] + [
+        whole + b"x",
+        b"[" * 10_000,
+    ]
     for change in (
         *({"dtype": each} for each in ("F64", "F16", "BF16", "I64", "BOOL", "F8_E4M3", "XX", 3, None)),
         *({"shape": each} for each in ([], [-1], [10**18], [2**62, 4], ["x"], [0], None, [1.5])),
@@ -141,7 +204,19 @@ def weights(draw: random.Random, number: int, whole: bytes) -> Iterator[bytes]:
     ):
         picked.append(packed({**header, name: {**header[name], **change}}, data))
     for key in about:
-        for value in (None, 0, -1, 1.5, "", "x", [], {}, [3, 10**6, 10**6], {"mean": [1, 2, 3]}, "C(1000000), L(10)"):
+        for value in (
+            None,
+            0,
+            -1,
+            1.5,
+            "",
+            "x",
+            [],
+            {},
+            [3, 10**6, 10**6],
+            {"mean": [1, 2, 3]},
+            "C(1000000), L(10)",
+        ):
             described = json.dumps({**about, key: value})
             picked.append(packed({**header, "__metadata__": {"ansnet": described}}, data))
     for described in ("", "{", "[]", "3", "null", "{}", "NaN", "[" * 5000, "\ud83d", "9" * 5000):
@@ -190,15 +265,21 @@ def records(draw: random.Random, number: int, hparams: bytes, metrics: bytes) ->
                 del changed[draw.randrange(len(changed)) :]
             case 2:
                 lines = bytes(changed).split(b"\n")
-                odd = draw.choice([b"", b"x", b"model: 3", b"seed: x", b"lr: []", b"1,2,3", b"nan" + b",inf" * 9])
+                odd = draw.choice(
+                    [b"", b"x", b"model: 3", b"seed: x", b"lr: []", b"1,2,3", b"nan" + b",inf" * 9]
+                )
                 lines[draw.randrange(len(lines))] = odd
                 changed[:] = b"\n".join(lines)
             case _:
                 place = draw.randrange(len(changed))
-                changed[place:place] = draw.choice([b"1e400", b"\0", b"\xff", b"9" * 400, b"-", b'"', b"&a ", b"["])
+                changed[place:place] = draw.choice(
+                    [b"1e400", b"\0", b"\xff", b"9" * 400, b"-", b'"', b"&a ", b"["]
+                )
         files = {"odd/hparams.yaml": bytes(told), "odd/metrics.csv": bytes(table)}
         if turn % 2:
             words: tuple[str, ...] = ("{here}/odd", "{here}/run", "--out={here}/compare.png")
             yield Case("record", "compare", words, files, ("odd",))
         else:
-            yield Case("record", "evaluate", ("{here}/odd/checkpoints/last.ckpt",), files, ("odd", "--d"))
+            yield Case(
+                "record", "evaluate", ("{here}/odd/checkpoints/last.ckpt",), files, ("odd", "--d")
+            )

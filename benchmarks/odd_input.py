@@ -4,14 +4,14 @@
     python benchmarks/odd_input.py --cases 400 --seed 7  # others
     python benchmarks/odd_input.py --only YAML --show    # one kind, each with its answer
 
-Each input is given to the command itself, in this process. It either runs, or exits with 2 and one line
-on stderr that names what is wrong. Otherwise, or if it takes longer than a minute or half a gigabyte, it
-is a fault, and is printed.
+Each input is given to the command itself, in this process. It either runs, or exits with 2 and one
+line on stderr that names what is wrong. Otherwise, or if it takes longer than a minute or half a
+gigabyte, it is a fault, and is printed.
 
-Nothing that checks is replaced. What is: Lightning's ``fit`` and ``validate`` and the battery, which are
-where an input has passed all checks; the number of drawn shapes, so that they are drawn at once; the
-network, which is out of reach; and what the machine says of its memory, 1 GiB, so that what fits into a
-large machine is not tried here.
+Nothing that checks is replaced. What is: Lightning's ``fit`` and ``validate`` and the battery, which
+are where an input has passed all checks; the number of drawn shapes, so that they are drawn at once;
+the network, which is out of reach; and what the machine says of its memory, 1 GiB, so that what fits
+into a large machine is not tried here.
 """
 
 from __future__ import annotations
@@ -48,7 +48,6 @@ from ansnet.commands.main import main as ansnet
 from ansnet.compatibility import lightning
 from ansnet.data import Shapes10DataModule
 from ansnet.training import memory_available
-from ansnet.training.settings import Settings
 from measure import RESULTS
 from odd_cases import SMALL, Case
 from results import Conditions, append, conditions
@@ -105,7 +104,7 @@ class Answer:
 
 @contextlib.contextmanager
 def prepared(here: Path) -> Iterator[None]:
-    """A folder with a trained network, a picture, a record and a pipe; training replaced (see above)."""
+    """A folder with a trained network, a picture, a record and a pipe; and no training (see above)."""
 
     def reach(*_: Any, **__: Any) -> Any:
         raise Reached
@@ -113,9 +112,12 @@ def prepared(here: Path) -> Iterator[None]:
     def refuse(*_: Any) -> None:
         raise ConnectionRefusedError(111, "Connection refused")
 
-    Shapes10DataModule.train_size, sizes = 60, (
-        Shapes10DataModule.train_size,
-        Shapes10DataModule.val_size,
+    Shapes10DataModule.train_size, sizes = (
+        60,
+        (
+            Shapes10DataModule.train_size,
+            Shapes10DataModule.val_size,
+        ),
     )
     Shapes10DataModule.val_size = 20
     before = Path.cwd()
@@ -167,7 +169,7 @@ def all_cases(here: Path, seed: int, number: int) -> Iterator[Case]:
     trained = (here / "trained.safetensors").read_bytes()
     record = [(here / "run" / name).read_bytes() for name in ("hparams.yaml", "metrics.csv")]
     if number >= 1000:
-        yield from odd_cases.picked_lines(here)
+        yield from odd_cases.picked_lines()
     yield from odd_cases.command_lines(draw, each["command line"], options)
     yield from odd_cases.yaml_files(draw, each["YAML"], keys)
     yield from odd_cases.notations(draw, each["notation"])
@@ -283,7 +285,9 @@ def try_all(seed: int, number: int, only: str | None = None) -> Iterator[Answer]
                 tried = answer(case, here)
                 if (here / "proof").exists():
                     (here / "proof").unlink()
-                    tried = Answer(case, tried.code, tried.errors, tried.seconds, "a pickle was executed")
+                    tried = Answer(
+                        case, tried.code, tried.errors, tried.seconds, "a pickle was executed"
+                    )
                 yield tried
 
 

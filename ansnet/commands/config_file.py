@@ -30,6 +30,7 @@ LARGEST = 2**20  # bytes; ours have a thousandth of it
 DEEPEST = 20  # maps and lists in each other, of which none is needed
 NO_OPTIONS = ("help", "config", "print_config")  # in a file
 ON, OFF = ("true", "yes", "on"), ("false", "no", "off")
+YAMLS_OWN = "tag:yaml.org,2002:"
 KINDS = {"int": "a number", "float": "a number", "bool": "true or false", "timestamp": "a date"}
 
 
@@ -191,7 +192,7 @@ def entry(file: Path, key: yaml.Node, value: yaml.Node) -> Entry:
     if not isinstance(value, yaml.ScalarNode):
         raise Mistake(f"{file}, line {line}: {name}: expected one value, and got {described(value)}")
     kind = value.tag.rpartition(":")[2]
-    if not value.tag.startswith("tag:yaml.org,2002:") or kind in ("binary", "python"):
+    if value.tag != f"{YAMLS_OWN}{kind}" or kind not in ("str", "null", *KINDS):
         raise Mistake(f"{file}, line {line}: {name}: got {value.tag}, expected text or a number")
     return Entry(line, name, value.value, kind)
 

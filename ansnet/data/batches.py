@@ -91,13 +91,17 @@ class Batches:
     Args:
         images: on the device that the network is on.
         order: of the images.
-        batch_size: images a batch; the last one has what is left. A single one that is left joins the
-            batch before: in training it would be normalised by itself, and weigh as much as any batch.
+        batch_size: images a batch; the last one has what is left. In training, where a batch of one
+            image would be normalised by itself and weigh as much as any, a single one that is left
+            joins the batch before.
         augmentation: what is changed at random, drawn anew for each image, epoch and process; None
             leaves the images as they are.
         seed: of what is drawn.
         channels_last: lay the batches out in ``torch.channels_last`` memory.
         mean, std: by which the images are normalised, see `Normalisation`.
+
+    Attributes:
+        trains: whether it is for training: otherwise the order is not shuffled, as a rule.
 
     Yields:
         Images, N × 3 × H × W, and their classes, N.
@@ -121,6 +125,7 @@ class Batches:
         self.augmentation = augmentation
         self.seed = seed
         self.channels_last = channels_last
+        self.trains = order.seed is not None
         _, H, W, _ = images.pixels.shape
         self.mean = mean
         self.normalisation = Normalisation(H, W, images.pixels.device, mean, std)
@@ -142,7 +147,7 @@ class Batches:
         """Images in each batch."""
         whole, left = divmod(len(self.sampler), self.batch_size)
         sizes = [self.batch_size] * whole
-        if left == 1 and sizes:
+        if left == 1 and sizes and self.trains:
             sizes[-1] += 1
         elif left:
             sizes.append(left)

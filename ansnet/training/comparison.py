@@ -13,12 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import takewhile
+from math import inf
 from pathlib import Path
-from statistics import harmonic_mean, mean, stdev
+from statistics import harmonic_mean, mean
 from typing import Any
 
 from ansnet.training.history import Epoch, best_epoch, read_history
 from ansnet.training.settings import Settings, defaults, takes_effect
+from ansnet.training.spread import deviation
 
 # what was computed on, and what changes no more than time and rounding
 MACHINE = (
@@ -90,6 +92,11 @@ def read_record(folder: Path) -> Record:
         raise RecordError(f"{table}: it cannot be read ({error.strerror})") from error
     except DAMAGED as error:
         raise RecordError(f"{table}: it is damaged ({error})") from error
+    for epoch in history:
+        speed = epoch.images_per_second
+        known = [epoch.train_accuracy, epoch.val_accuracy, epoch.training_seconds or 0.0, speed or 1.0]
+        if not all(0 <= figure < inf for figure in known):
+            raise RecordError(f"{table}: it is damaged (a figure of epoch {epoch.epoch} cannot be)")
     if all(epoch.epoch == 0 for epoch in history):
         raise RecordError(f"{table}: it holds no epoch that was completed")
     values = {**defaults(Settings), **{name: each for name, each in told.items() if each is not None}}
@@ -148,7 +155,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        return cls(mean(values), stdev(values) if len(values) > 1 else None)
+        return cls(mean(values), deviation(values) if len(values) > 1 else None)
 
 
 def percent(share: float, deviation: float | None = None) -> str:

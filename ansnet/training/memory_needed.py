@@ -108,7 +108,7 @@ class Traced:
 
 
 def trace(network: Network) -> Traced:
-    """Follow two images through a network on the device "meta", as in training."""
+    """Follow two images through a network that is on the device "meta", as in training."""
     weights = {id(each) for each in network.parameters()}
     saved, inputs, largest = dict[int, int](), dict[int, int](), [0]
 

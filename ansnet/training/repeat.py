@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 from ansnet.compatibility import lightning
@@ -16,6 +16,7 @@ from ansnet.training.recording import UnwrittenError
 from ansnet.training.report import Result
 from ansnet.training.run import train
 from ansnet.training.settings import LARGEST_SEED, Settings, SettingsError
+from ansnet.training.spread import deviation
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Repetition:
         if statistic == "mean":
             return mean(values)
         if statistic == "deviation":
-            return stdev(values)
+            return deviation(values)
         lowest = (statistic == "best") == (name in LOWER_IS_BETTER)
         return min(values) if lowest else max(values)
 

@@ -145,6 +145,7 @@ def loaders(settings: Settings, data: ImageDataModule) -> tuple[Batches, Batches
     """What is trained by, what is validated by, and the training images as before any training."""
     if settings.overfit_batches is not None:
         few = data.few("train", settings.overfit_batches)
+        few.trains = True
         return few, few, few
     if settings.limit_batches is not None:
         few = data.few("val", settings.limit_batches)

@@ -25,7 +25,9 @@ def test_a_branch_has_its_hash_in_a_file(repository: Path) -> None:
 
 
 def test_or_among_the_packed(repository: Path) -> None:
-    (repository / "packed-refs").write_text(f"# pack-refs\n{'f' * 40} refs/heads/x\n{HASH} refs/heads/main\n")
+    (repository / "packed-refs").write_text(
+        f"# pack-refs\n{'f' * 40} refs/heads/x\n{HASH} refs/heads/main\n"
+    )
     assert commit(repository.parent) == HASH
 
 
