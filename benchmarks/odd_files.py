@@ -56,6 +56,9 @@ NOTED: tuple[Any, ...] = (
 )
 
 
+ABOUT: tuple[Any, ...] = ([3, 10**6, 10**6], {"mean": [1, 2, 3]}, "C(1000000), L(10)")
+
+
 class Foreign:
     """What a pickle of somebody else's could run: it would leave a file."""
 
@@ -197,26 +200,15 @@ def weights(draw: random.Random, number: int, whole: bytes) -> Iterator[bytes]:
         whole + b"x",
         b"[" * 10_000,
     ]
-    for change in (
+    changes: tuple[dict[str, Any], ...] = (
         *({"dtype": each} for each in ("F64", "F16", "BF16", "I64", "BOOL", "F8_E4M3", "XX", 3, None)),
         *({"shape": each} for each in ([], [-1], [10**18], [2**62, 4], ["x"], [0], None, [1.5])),
         *({"data_offsets": each} for each in ([0, 10**15], [-1, 4], [4, 0], [0, 0], [], None, [0, 2])),
-    ):
+    )
+    for change in changes:
         picked.append(packed({**header, name: {**header[name], **change}}, data))
     for key in about:
-        for value in (
-            None,
-            0,
-            -1,
-            1.5,
-            "",
-            "x",
-            [],
-            {},
-            [3, 10**6, 10**6],
-            {"mean": [1, 2, 3]},
-            "C(1000000), L(10)",
-        ):
+        for value in (*ABOUT, None, 0, -1, 1.5, "", "x", [], {}):
             described = json.dumps({**about, key: value})
             picked.append(packed({**header, "__metadata__": {"ansnet": described}}, data))
     for described in ("", "{", "[]", "3", "null", "{}", "NaN", "[" * 5000, "\ud83d", "9" * 5000):

@@ -246,7 +246,9 @@ def named_in(words: Sequence[str]) -> Iterator[str]:
     """What a line about these words can be expected to name: a flag, or the word itself."""
     for word in words:
         printed = " ".join(word.encode(errors="backslashreplace").decode().split())
+        value = printed.partition("=")[2] or printed.partition(":")[2]
         yield from (word.split("=")[0][:20], repr(word)[1:15], printed[:20])
+        yield from filter(None, [value[:20]])
         if word.startswith("--no-"):
             yield f"--{word.removeprefix('--no-').split('=')[0]}"
     # what is required, and what stands for what was not given

@@ -65,7 +65,9 @@ class ConfigParser(OneLineParser):
             "--config", metavar="FILE", help="read options from a YAML file, as a run's hparams.yaml"
         )
 
-    def parse_args(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
+    def parse_args(  # type: ignore[override]  # as jsonargparse's, which has more than argparse's
+        self, args: Sequence[str] | None = None, *rest: Any, **options: Any
+    ) -> Any:
         words = self.given(args)
         files = [word for file in config_files(words) for word in self.words_of(file)]
         return super().parse_args([*files, *words], *rest, **options)

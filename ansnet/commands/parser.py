@@ -79,7 +79,9 @@ class OneLineParser(ArgumentParser):
             **options,
         )
 
-    def parse_args(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
+    def parse_args(  # type: ignore[override]  # as jsonargparse's, which has more than argparse's
+        self, args: Sequence[str] | None = None, *rest: Any, **options: Any
+    ) -> Any:
         return super().parse_args(self.given(args), *rest, **options)
 
     def given(self, args: Sequence[str] | None) -> list[str]:
