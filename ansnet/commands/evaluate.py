@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def load(checkpoint: Path, settings: Mapping[str, Any], data_dir: str | None) -> tuple[Any, Any]:
     """The classifier of a checkpoint, and the validation images in batches like the run's."""
     from ansnet.data import DataError, make_data_module
-    from ansnet.training.trained import read_run
+    from ansnet.training.trained import check_fits, read_run
 
     classifier = read_run(checkpoint)
     dataset = str(classifier.dataset)
@@ -107,6 +107,7 @@ def load(checkpoint: Path, settings: Mapping[str, Any], data_dir: str | None) ->
     check_classes(dataset, data.classes, classifier.classes)
     data.prepare_data()
     batches = data.val_dataloader()
+    check_fits(checkpoint, classifier.network, max(batches.sizes(), default=1))
     for note in data.notes:
         print(note, file=sys.stderr)
     return classifier, batches

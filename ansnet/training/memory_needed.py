@@ -189,7 +189,7 @@ def check(settings: Settings, num_classes: int, images: int) -> None:
     )
 
 
-def check_shown(network: Network, images: int = 1) -> str | None:
+def why_not_shown(network: Network, images: int = 1) -> str | None:
     """Why so many images cannot be shown to a network, without training; None if they may fit.
 
     At the largest layer, its input and output are there at once.
@@ -217,8 +217,8 @@ def check_shown(network: Network, images: int = 1) -> str | None:
     wanted = parameters + images * max(sizes)
     if wanted <= available:
         return None
-    needs = f"{images:,} image" + ("s need" if images > 1 else " needs")
-    return f"{needs} at least {in_units(wanted)} of memory, and {in_units(available)} are free"
+    shown = f"showing it {images:,} images" if images > 1 else "showing it an image"
+    return f"{shown} takes at least {in_units(wanted)} of memory, and {in_units(available)} are free"
 
 
 def in_units(count: int) -> str:

@@ -9,6 +9,7 @@ from ansnet.models.weights import TrainedNetwork, WeightsError, read_weights
 from ansnet.training.checkpoint_file import NO_CHECKPOINT, check_file, read_checkpoint
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.description import describe_network
+from ansnet.training.memory_needed import why_not_shown
 
 
 def read_trained(path: Path) -> TrainedNetwork:
@@ -26,7 +27,11 @@ def read_trained(path: Path) -> TrainedNetwork:
             not name its network; in one line.
     """
     check_file(path)
-    return read_weights(path) if path.suffix == ".safetensors" else trained_network(read_run(path))
+    if path.suffix != ".safetensors":
+        return trained_network(read_run(path))
+    trained = read_weights(path)
+    check_fits(path, trained.network)
+    return trained
 
 
 def read_run(checkpoint: Path) -> ImageClassifier:
@@ -43,7 +48,19 @@ def read_run(checkpoint: Path) -> ImageClassifier:
     except Exception as error:  # as of settings that no classifier takes
         raise WeightsError(f"{checkpoint}: {NO_CHECKPOINT}") from error
     assert isinstance(classifier, ImageClassifier)
+    check_fits(checkpoint, classifier.network)
     return classifier
+
+
+def check_fits(path: Path, network: Any, images: int = 1) -> None:
+    """Refuse a network that cannot be shown so many images at once in the memory that there is.
+
+    Raises:
+        WeightsError: naming how much it needs.
+    """
+    reason = why_not_shown(network, images)
+    if reason is not None:
+        raise WeightsError(f"{path}: {reason}")
 
 
 def trained_network(classifier: ImageClassifier) -> TrainedNetwork:

@@ -127,3 +127,20 @@ def test_the_twin_is_of_pytorchs_layers_with_the_same_weights() -> None:
     for name, value in network.state_dict().items():
         assert torch.equal(twin.state_dict()[name], value)
         assert twin.state_dict()[name].data_ptr() != value.data_ptr()
+
+
+@pytest.mark.parametrize(
+    ("notation", "message"),
+    [
+        (f"L({'9' * 5000})", "position 3 .*the number of outputs of L has 5000 digits; at most are 9"),
+        ("C(٣), L(10)", "position 3 .*expected the number of filters of C, a positive whole number"),
+        ("res(" * 300 + "C(3)" + ")" * 300 + ", L(10)", "position 81 .*nested more than 20 deep"),
+        ("R" * 5001 + ", L(10)", "position 1 .*the network has more than 5,000 layers"),
+        ("C(3), " * 5001 + "L(10)", "the network has more than 5,000 layers"),
+        ("C(999999999), C(999999999), L(10)", "position 15 .*the layer has .* weights; at most are"),
+    ],
+)
+def test_what_is_too_large_is_refused_before_it_is_built(notation: str, message: str) -> None:
+    with torch.device("meta"), pytest.raises(NotationError, match=message) as error:
+        Network(notation)
+    assert "\n" not in str(error.value)

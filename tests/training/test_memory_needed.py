@@ -13,7 +13,7 @@ from ansnet.models import Network
 from ansnet.training import memory_available, memory_needed
 from ansnet.training.build import make_classifier
 from ansnet.training.memory_available import available_memory
-from ansnet.training.memory_needed import check_batch, check_network, check_shown, needed, trace
+from ansnet.training.memory_needed import check_batch, check_network, needed, trace, why_not_shown
 from ansnet.training.run import train
 from ansnet.training.settings import SettingsError
 from tests.training.small import few_shapes, small_settings
@@ -98,8 +98,8 @@ def test_each_process_on_a_cpu_has_its_share(tmp_path: Path, monkeypatch: pytest
 def test_images_that_are_only_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     network = Network("C(64), L(10)")
     free(monkeypatch, 10 * MIB)
-    assert check_shown(network, 1) is None
-    assert "100 images need at least" in str(check_shown(network, 100))
+    assert why_not_shown(network, 1) is None
+    assert "showing it 100 images takes" in str(why_not_shown(network, 100))
 
 
 def test_the_estimate_is_no_less_than_the_least(tmp_path: Path) -> None:
