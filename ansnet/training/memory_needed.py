@@ -6,11 +6,12 @@ network's parameters in bytes, k moments of the optimizer, e = 1 where the weigh
 bytes saved for each image of a batch of N, a training needs at its peak
 
     at least   max(P·(1 + e) + N·A, P·(2 + k + e))
-    about      P·(2 + k + e) + N·(A + 2·L)
+    about      P·(2 + k + e) + 2·N·(A + L)
 
-where L is the largest output of a layer, whose gradient and that of its input are there at once. Only
-what cannot be, by the first, is refused; a batch that would fit is named by the second.
-``benchmarks/memory_needed.py`` measures how far they are from what runs have needed.
+where L is the largest output of a layer. The factor 2 is for the gradients of what is saved, whose place
+in a heap is not used again at once; it is not derived, but found beside what runs have needed
+(``benchmarks/memory_needed.py``). Only what cannot be, by the first, is refused; a batch that would fit
+is named by the second.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def needed(settings: Settings, num_classes: int) -> Needed:
         resting=(2 + moments + averages) * parameters,
         parameters=(1 + averages) * parameters,
         saved=saved * of_activation // 4,
-        expected=(traced.saved + 2 * traced.largest) * of_activation // 4,
+        expected=2 * (traced.saved + traced.largest) * of_activation // 4,
     )
 
 
