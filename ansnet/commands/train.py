@@ -18,7 +18,7 @@ from jsonargparse.typing import PositiveInt
 
 from ansnet.commands.config_file import ConfigParser
 from ansnet.commands.options import add_completer
-from ansnet.commands.parser import OneLineParser, add_switch, told
+from ansnet.commands.parser import OneLineParser, add_switch, shortened, told
 from ansnet.commands.runs import NoRunError, find_resumable
 from ansnet.commands.terminal import can_show
 from ansnet.training.interruption import Interrupted, Interruption
@@ -162,12 +162,19 @@ def settings_of(parser: OneLineParser, arguments: Sequence[str]) -> Settings:
     given = vars(parser.parse_args(arguments))
     if given["resume"] is None:
         return Settings.complete(given, parser.options_in(arguments))
+    if not given["resume"]:
+        raise SettingsError(
+            "--resume= has nothing after it; name a run, or leave the = out for the last"
+        )
     if given["repeat"] > 1:
         raise SettingsError(
             f"--repeat {given['repeat']} cannot go on from --resume {given['resume']}, which is of one "
             "seed; leave one of them out"
         )
-    checkpoint = find_resumable(given["resume"], Path(given["log_dir"]))
+    try:
+        checkpoint = find_resumable(given["resume"], Path(given["log_dir"]))
+    except NoRunError as error:
+        raise NoRunError(f"--resume {shortened(given['resume'])}: {error}") from error
 
     from ansnet.training.resume import settings_from
 

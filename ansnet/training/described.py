@@ -16,7 +16,6 @@ DESCRIBED = (
     "cores",
     "cpu_capability",
     "gpu",
-    "threads",
     "python",
     "torch",
     "torchvision",

@@ -8,8 +8,8 @@ bytes saved for each image of a batch of N, a training needs at its peak
     at least   max(P·(1 + e) + N·A, P·(2 + k + e))
     about      P·(2 + k + e) + 2·N·(A + L)
 
-where L is the largest output of a layer. The factor 2 is for the gradients of what is saved, whose place
-in a heap is not used again at once; it is not derived, but found beside what runs have needed
+where L is the largest output of a layer. The factor 2 is for gradients and for what a heap does not use
+again at once; it is not derived, but found beside what runs have needed
 (``benchmarks/memory_needed.py``). Only what cannot be, by the first, is refused; a batch that would fit
 is named by the second.
 """
