@@ -245,7 +245,8 @@ def what_is_wrong(case: Case, code: int | None, errors: str, words: Sequence[str
 def named_in(words: Sequence[str]) -> Iterator[str]:
     """What a line about these words can be expected to name: a flag, or the word itself."""
     for word in words:
-        printed = " ".join(word.encode(errors="backslashreplace").decode().split())
+        # as `ansnet.commands.terminal` has it: bytes of a name as they are, and ? for what is none
+        printed = " ".join(word.replace("\ud800", "?").split())
         value = printed.partition("=")[2] or printed.partition(":")[2]
         yield from (word.split("=")[0][:20], repr(word)[1:15], printed[:20])
         yield from filter(None, [value[:20]])
@@ -264,7 +265,7 @@ def stream() -> io.TextIOWrapper:
 def text(written: io.TextIOWrapper) -> str:
     written.flush()
     buffer: Any = written.buffer
-    return str(buffer.getvalue().decode("utf-8"))
+    return str(buffer.getvalue().decode("utf-8", "surrogateescape"))
 
 
 def hang(*_: object) -> None:
