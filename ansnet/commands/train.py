@@ -96,18 +96,19 @@ def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> int:
         prog: what the user has called.
 
     Returns:
-        The exit code: 0, or 128 + the number of the signal by which the run was told to end.
+        The exit code: 0; 1 if the training had to stop, or has diverged; or 128 + the number of the
+        signal by which it was told to end.
     """
     with Interruption() as interruption:
         try:
-            run(make_parser(prog), sys.argv[1:] if arguments is None else arguments, interruption)
+            words = sys.argv[1:] if arguments is None else arguments
+            return run(make_parser(prog), words, interruption)
         except Interrupted as interrupted:
             print(farewell(interrupted, prog), file=sys.stderr)
             return interrupted.exit_code
-    return 0
 
 
-def run(parser: OneLineParser, arguments: Sequence[str], interruption: Interruption) -> None:
+def run(parser: OneLineParser, arguments: Sequence[str], interruption: Interruption) -> int:
     given = parser.parse_args(arguments)
     if not given.print_config and "LOCAL_RANK" not in os.environ:  # of another process of this run
         print(f"{subject(given)}: loading torch", flush=True)
@@ -124,17 +125,23 @@ def run(parser: OneLineParser, arguments: Sequence[str], interruption: Interrupt
     from ansnet.training.recording import UnwrittenError
     from ansnet.training.repeat import repeat
     from ansnet.training.run import train
+    from ansnet.training.stopped import TrainingStopped
 
     try:
         if given.print_config:
             print(as_yaml(complete_by_device(settings), given.repeat), end="")
-            return
+            return 0
         if given.repeat == 1:
             outcome: Any = train(settings, interruption)
         else:
             outcome = repeat(settings, given.repeat, interruption)
     except (DataError, NotationError, SettingsError, UnknownModelError) as error:
         parser.error(str(error))
+    except TrainingStopped as stopped:
+        if stopped.is_told:
+            sys.stdout.flush()
+            print(f"{parser.prog}: {stopped}", file=sys.stderr)
+        return stopped.exit_code
     except UnwrittenError as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         sys.exit(1)
@@ -143,6 +150,7 @@ def run(parser: OneLineParser, arguments: Sequence[str], interruption: Interrupt
     except OSError as error:  # of a file that nothing else has thought of
         parser.error(told(error))
     lightning.utilities.rank_zero_only(print)(outcome)
+    return int(outcome.exit_code)
 
 
 def subject(given: Any) -> str:

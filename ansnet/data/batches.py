@@ -99,6 +99,8 @@ class Batches:
         seed: of what is drawn.
         channels_last: lay the batches out in ``torch.channels_last`` memory.
         mean, std: by which the images are normalised, see `Normalisation`.
+        places: indices of the images in the subset that they were drawn from; None if they are all of
+            it.
 
     Attributes:
         trains: whether it is for training: otherwise the order is not shuffled, as a rule.
@@ -117,8 +119,10 @@ class Batches:
         channels_last: bool = False,
         mean: Sequence[float] = MEAN,
         std: Sequence[float] = STD,
+        places: Tensor | None = None,
     ) -> None:
         self.images = images
+        self.places = places
         # the names of DataLoader's attributes, at which Lightning finds what has a `set_epoch`
         self.sampler, self.batch_sampler = order, None
         self.batch_size = batch_size
@@ -177,6 +181,14 @@ class Batches:
                 images = augment(images, augmentation, drawn, self.mean)
             images = self.normalisation(images).permute(0, 3, 1, 2)
             yield images if self.channels_last else images.contiguous(), targets[batch]
+
+    def indices(self, epoch: int, batch: int) -> Tensor:
+        """Indices in the subset of the images of a batch, both numbered from 0."""
+        order = self.sampler
+        its_own = Order(order.size, order.seed, order.rank, order.processes)
+        its_own.set_epoch(epoch)
+        indices = its_own.indices().split(self.sizes())[batch]
+        return indices if self.places is None else self.places.to(indices.device)[indices]
 
     def flipped_in(self, epoch: int) -> Tensor:
         """Which images an epoch flips if they alternate, whichever process takes them."""

@@ -133,7 +133,8 @@ class ImageDataModule(lightning.LightningDataModule):
         if self.trainer is not None:
             device = self.trainer.strategy.root_device
             rank, processes = self.trainer.global_rank, self.trainer.world_size
-        images = self.subsets[name] = self.images(name).to(device)
+        images, places = self.images(name).to(device), None
+        self.subsets[name] = images
         if batches is not None:
             drawn = torch.randperm(len(images.targets), generator=seeded(self.seed, 0, ORDER))
             places = drawn[: batches * self.batch_size * processes].to(device)
@@ -148,4 +149,5 @@ class ImageDataModule(lightning.LightningDataModule):
             self.channels_last,
             self.normalisation["mean"],
             self.normalisation["std"],
+            places,
         )

@@ -18,12 +18,14 @@ from ansnet.data import ImageDataModule, make_data_module
 from ansnet.data.augmentation import Augmentation
 from ansnet.models import create_model, torch_twin
 from ansnet.modules import SoftmaxCrossEntropy
+from ansnet.training.anomaly import AnomalyWatch
 from ansnet.training.board.hparams import Listed
 from ansnet.training.board.record import BoardRecord
 from ansnet.training.callbacks import StepLog
 from ansnet.training.checkpoint_io import WholeCheckpointIO
 from ansnet.training.checkpoints import Best, Last, MidEpoch
 from ansnet.training.classifier import ImageClassifier
+from ansnet.training.finite import FiniteWatch
 from ansnet.training.initialization import set_identity
 from ansnet.training.interruption import Interruption
 from ansnet.training.machine import device_options, device_type
@@ -104,6 +106,8 @@ def make_trainer(settings: Settings, interruption: Interruption | None = None) -
     recording = [
         Record(settings),
         steps,
+        FiniteWatch(),
+        *([AnomalyWatch()] if settings.detect_anomaly else []),
         Listed(asdict(settings)),
         BoardRecord(settings.pictures_every),
     ]
@@ -118,6 +122,7 @@ def make_trainer(settings: Settings, interruption: Interruption | None = None) -
         logger=[RunBoard(folder), RunTable(folder), *other_loggers(settings, name)],
         plugins=[WholeCheckpointIO()],
         callbacks=[*changing(settings), *saving, *recording, SmoothedProgress()],
+        detect_anomaly=settings.detect_anomaly,
         num_sanity_val_steps=0,  # the validation before training has run every step already
         log_every_n_steps=0,  # but by StepLog
         enable_model_summary=False,

@@ -201,9 +201,10 @@ class ImageClassifier(lightning.LightningModule):
         return scores
 
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
-        _, loss, figures = self.measure(batch)
+        scores, loss, figures = self.measure(batch)
         self.train_means.update(figures, len(batch[1]))
-        return {"loss": loss, "figures": figures}
+        # a copy, as in `predict_step`, for callbacks
+        return {"loss": loss, "figures": figures, "scores": scores.detach().clone()}
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Log the epoch's figures once: after its last batch, or the one at which it is broken off."""

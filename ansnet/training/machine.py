@@ -57,6 +57,9 @@ def complete_by_device(settings: Settings) -> Settings:
     """
     device = device_type(settings)
     precision, compilation = settings.precision, settings.compile
+    if settings.detect_anomaly:
+        check_detection(settings)
+        compilation = "none"  # so that each operation has its name
     if precision is None:
         precision = "bf16-mixed" if device == "cuda" else "32-true"
     elif precision == "16-mixed" and device == "cpu":
@@ -89,6 +92,23 @@ def core_quota(file: Path = QUOTA) -> float | None:
         return None if quota == "max" else int(quota) / int(period)
     except (OSError, ValueError):  # not Linux, or control groups of another version
         return None
+
+
+def check_detection(settings: Settings) -> None:
+    """Refuse to look for numbers that are not finite where they are there by design, or part of them.
+
+    Raises:
+        SettingsError: saying what to use instead.
+    """
+    if settings.precision == "16-mixed":
+        raise SettingsError(
+            "--detect-anomaly: with --precision 16-mixed gradients overflow by design, and the step is "
+            "left out; use --precision bf16-mixed or 32-true"
+        )
+    if settings.devices > 1:
+        raise SettingsError(
+            f"--detect-anomaly follows one process, not --devices {settings.devices}; use --devices 1"
+        )
 
 
 def default_compilation(device: str, dataset: str) -> str:

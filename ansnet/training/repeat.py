@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -17,6 +17,7 @@ from ansnet.training.report import Result
 from ansnet.training.run import train
 from ansnet.training.settings import LARGEST_SEED, Settings, SettingsError
 from ansnet.training.spread import deviation
+from ansnet.training.stopped import TrainingStopped
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,19 @@ LOWER_IS_BETTER = {"val_loss", "train_loss", "training_seconds"}
 
 @dataclass(frozen=True)
 class Repetition:
-    """The figures of several runs, and the CSV that holds them."""
+    """The figures of several runs, and the CSV that holds them.
+
+    Attributes:
+        diverged: the seeds of the runs that diverged (`ansnet.training.divergence`).
+    """
 
     runs: list[Figures]
     table: Path
+    diverged: list[str] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        return 1 if self.diverged else 0
 
     def statistics(self) -> list[Figures]:
         """Mean, deviation, best and worst, figure by figure; of a single run there are none."""
@@ -88,6 +98,8 @@ class Repetition:
             augmented = "–" if row.val_accuracy_tta is None else f"{row.val_accuracy_tta:.2%}"
             duration = readable_duration(row.training_seconds)
             lines.append(f"{row.run:<12}{row.val_accuracy:>14.2%}{augmented:>22}{duration:>12}")
+        if self.diverged:
+            lines.append(f"diverged, and counted: seed {', '.join(self.diverged)}")
         return "\n".join([*lines, f"after the last epoch of each run; recorded in {self.table}"])
 
 
@@ -108,6 +120,8 @@ def repeat(settings: Settings, times: int, interruption: Interruption | None = N
     Raises:
         SettingsError: a checkpoint is to be resumed, which has a seed already; or as `train`.
         UnwrittenError: the table cannot be written; or as `train`.
+        TrainingStopped: a run cannot go on; the later ones are not begun, since a mean over the others
+            would leave out the worst.
         DataError, UnknownModelError, NotationError: see `train`.
     """
     if settings.resume is not None:
@@ -122,12 +136,20 @@ def repeat(settings: Settings, times: int, interruption: Interruption | None = N
             f"{LARGEST_SEED}; begin with another"
         )
     runs: list[Figures] = []
+    diverged: list[str] = []
     for seed in range(settings.seed, settings.seed + times):
-        result = train(replace(settings, seed=seed), interruption)
+        try:
+            result = train(replace(settings, seed=seed), interruption)
+        except TrainingStopped as stopped:
+            stopped.details["seed"] = f"{seed}"
+            if runs:
+                stopped.details["seed"] += f"; those from {runs[0].run} on are in {table_of(runs)}"
+            raise
         settings = replace(settings, lr=result.lr, find_lr=False)  # found once, the same for all
         runs.append(last_figures(str(seed), result))
-        first = Path(runs[0].log_dir)
-        repetition = Repetition(runs, first.with_name(f"repeat_{first.name}.csv"))
+        if result.exit_code:
+            diverged.append(str(seed))
+        repetition = Repetition(runs, table_of(runs), diverged)
         try:
             lightning.utilities.rank_zero_only(repetition.write)()
         except OSError as error:
@@ -136,6 +158,12 @@ def repeat(settings: Settings, times: int, interruption: Interruption | None = N
             ) from error
         lightning.utilities.rank_zero_only(print)(result, end="\n\n")
     return repetition
+
+
+def table_of(runs: list[Figures]) -> Path:
+    """The CSV of runs, beside the folder of the first."""
+    first = Path(runs[0].log_dir)
+    return first.with_name(f"repeat_{first.name}.csv")
 
 
 def last_figures(run: str, result: Result) -> Figures:

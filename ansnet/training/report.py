@@ -17,6 +17,7 @@ from ansnet.compatibility import lightning, torchvision
 from ansnet.functional.kernel import finds_compiler
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.described import commit
+from ansnet.training.divergence import Verdict
 from ansnet.training.history import Epoch
 from ansnet.training.machine import device_type
 from ansnet.training.progress import readable_duration
@@ -36,6 +37,7 @@ class Result:
         seconds: that all of it took.
         lr: the learning rate, at its highest.
         max_epochs: that were asked for.
+        verdict: what is to be said against it; None if nothing is.
     """
 
     history: list[Epoch]
@@ -45,6 +47,11 @@ class Result:
     seconds: float
     lr: float
     max_epochs: int
+    verdict: Verdict | None = None
+
+    @property
+    def exit_code(self) -> int:
+        return 0 if self.verdict is None else self.verdict.exit_code
 
     def __str__(self) -> str:
         last, run = self.history[-1], self.log_dir
@@ -57,6 +64,7 @@ class Result:
                 f"best epoch   {self.best.epoch} of {last.epoch}: validation accuracy "
                 f"{self.best.val_accuracy:.2%}, loss {self.best.val_loss:.4f}; training accuracy "
                 f"{self.best.train_accuracy:.2%}, loss {self.best.train_loss:.4f}",
+                *([] if self.verdict is None else [str(self.verdict)]),
                 f"checkpoint   {self.best_checkpoint}",
                 f"curves       {run / 'curves.png'}",
                 f"time         {readable_duration(self.seconds)} for this run; training up to epoch "

@@ -15,7 +15,9 @@ from ansnet.compatibility import lightning
 from ansnet.data import ImageDataModule
 from ansnet.data.batches import Batches
 from ansnet.training.adaptation import remarks
+from ansnet.training.anomaly import named
 from ansnet.training.build import make_classifier, make_data, make_trainer
+from ansnet.training.divergence import guessing, judge
 from ansnet.training.find_lr import HIGHEST, LOWEST, STEPS, RangeTest, Search, draw_search
 from ansnet.training.history import best_epoch, draw_curves, read_history
 from ansnet.training.interruption import Interrupted, Interruption
@@ -26,6 +28,7 @@ from ansnet.training.recording import Recording, check_log_dir, check_space
 from ansnet.training.report import Result, describe_run, introduction
 from ansnet.training.resume import check_checkpoint
 from ansnet.training.settings import Settings, SettingsError
+from ansnet.training.stopped import closing
 
 
 def train(settings: Settings, interruption: Interruption | None = None) -> Result:
@@ -46,6 +49,7 @@ def train(settings: Settings, interruption: Interruption | None = None) -> Resul
         SettingsError: the machine has not what the settings ask for, as memory, the run cannot be
             recorded, or no time was left for a step.
         UnwrittenError: the run cannot be recorded any more.
+        TrainingStopped: a loss or a weight is not finite.
         DataError: the data is missing or damaged.
         UnknownModelError, NotationError: see `create_model`.
     """
@@ -82,7 +86,7 @@ def train(settings: Settings, interruption: Interruption | None = None) -> Resul
                 draw_search(search, picture)
                 print(f"{search}: {picture}")
         training, validation, untouched = loaders(settings, data)
-        with told_to_end(trainer, settings, interruption):
+        with told_to_end(trainer, settings, interruption), closing(settings, trainer), named(trainer):
             if settings.resume is None:
                 trainer.validate(classifier, [validation, untouched], verbose=False)
             trainer.fit(classifier, training, validation, ckpt_path=settings.resume)
@@ -102,7 +106,20 @@ def train(settings: Settings, interruption: Interruption | None = None) -> Resul
     checkpoint = Path(trainer.checkpoint_callback.best_model_path)  # type: ignore[union-attr]
     seconds = monotonic() - start
     return Result(
-        history, best_epoch(history), checkpoint, log_dir, seconds, settings.lr, settings.max_epochs
+        history,
+        best_epoch(history),
+        checkpoint,
+        log_dir,
+        seconds,
+        settings.lr,
+        settings.max_epochs,
+        judge(
+            history,
+            guessing(training.images.targets, len(data.classes), settings.label_smoothing),
+            trainer.global_step,
+            len(validation.images.targets),
+            settings,
+        ),
     )
 
 

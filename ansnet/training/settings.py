@@ -336,6 +336,7 @@ class Settings(Recipe):
         "network on CUDA, operations for many images on a CPU with a C++ compiler, otherwise none",
         None,
         choices=COMPILATIONS,
+        needs=[Need("detect_anomaly", lambda detects: not detects, False)],
     )
     log_dir: str = option(
         "record", "where the run is recorded", "lightning_logs", metavar="DIR", aside=True
@@ -376,6 +377,12 @@ class Settings(Recipe):
         needs=[Need("limit_batches", lambda limit: limit is None, None)],
         metavar="N",
         fixed=True,
+    )
+    detect_anomaly: bool = option(
+        "debugging",
+        "stop at the first number that is not finite, and name the operation: slow",
+        False,
+        aside=True,
     )
 
     @classmethod

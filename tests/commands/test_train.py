@@ -53,6 +53,91 @@ def test_two_processes_train_one_network(tmp_path: Path) -> None:
     assert "It is recommended" not in result.stderr  # Lightning, of how speed and time are put together
 
 
+TINY = ["--model=CR(4),M(16),L(10)", "--dataset=shapes10", "--max-epochs=1", "--accelerator=cpu"]
+
+
+def no_traceback(result: subprocess.CompletedProcess[str]) -> list[str]:
+    """The lines on stderr, from the one of the command on."""
+    assert "Traceback" not in result.stderr
+    lines = result.stderr.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("python train.py: "))
+    return lines[start:]
+
+
+def test_a_loss_that_is_not_finite_is_told_in_a_few_lines(tmp_path: Path) -> None:
+    given = ["--optimizer=sgd", "--lr=1e30", "--batch-size=500", "--log-dir=my logs"]
+    result = run_train(*TINY, *given, cwd=tmp_path)
+    assert result.returncode == 1
+    lines = no_traceback(result)
+    assert lines[0].startswith(
+        "python train.py: stopped: the loss is not finite at step 1 (epoch 1 of 1"
+    )
+    assert [line.split("  ")[0] for line in lines[1:]] == [
+        "images",
+        "rate",
+        "recorded in",
+        "checkpoint",
+        "begin again",
+    ]
+    assert "best epoch" not in result.stdout
+
+
+def test_a_training_that_diverged_is_called_so_and_is_no_success(tmp_path: Path) -> None:
+    given = ["--optimizer=adam", "--lr=1000", "--batch-size=500"]
+    result = run_train(*TINY, *given, cwd=tmp_path)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert "diverged     training loss" in result.stdout
+    assert list(tmp_path.rglob("last.ckpt"))
+
+
+# as it is launched: a process whose own part of the batch is fine hears of the other's
+SPOILED = """
+import sys
+from ansnet.commands.train import main
+from ansnet.compatibility import lightning
+from ansnet.training import build
+
+class Spoiler(lightning.Callback):
+    def on_train_batch_start(self, trainer, module, batch, index):
+        if trainer.global_rank == 1 and trainer.global_step == {step}:
+            batch[0][2] = float("nan")
+
+own = build.changing
+build.changing = lambda settings: [*own(settings), Spoiler()]
+sys.exit(main(prog="python train.py"))
+"""
+
+
+@pytest.mark.parametrize("accumulated", [1, 8])
+def test_of_two_processes_both_stop_if_one_has_no_finite_loss(tmp_path: Path, accumulated: int) -> None:
+    script = tmp_path / "spoiled.py"
+    step = {1: 3, 8: 0}[accumulated]
+    script.write_text(SPOILED.format(step=step))
+    options = [*TINY, "--devices=2", "--batch-size=250", f"--accumulate-grad-batches={accumulated}"]
+    result = subprocess.run(
+        [sys.executable, str(script), *options],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert result.returncode == 1, result.stderr
+    lines = no_traceback(result)
+    assert result.stderr.count("stopped: ") == 1
+    assert lines[0].startswith(f"python train.py: stopped: the loss is not finite at step {step} (")
+    assert lines[1].startswith("images       1 of 250, by their indices in the training set: ")
+
+
+def test_a_repetition_stops_with_the_seed_that_cannot_go_on(tmp_path: Path) -> None:
+    given = ["--optimizer=sgd", "--lr=1e30", "--batch-size=500", "--repeat=2", "--seed=7"]
+    result = run_train(*TINY, *given, cwd=tmp_path)
+    assert result.returncode == 1
+    assert no_traceback(result)[-1] == "seed         7"
+
+
 def test_options_come_from_a_file_and_the_command_line_overrides_it(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text("model: vgg7bn\nlr: 0.5\naugment: true\n")
     given = make_parser().parse_args(["--config", str(tmp_path / "recipe.yaml"), "--lr", "0.25"])

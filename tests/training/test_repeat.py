@@ -11,11 +11,13 @@ import pytest
 
 from ansnet.data import Shapes10DataModule
 from ansnet.training import repeat as repeat_module
+from ansnet.training.divergence import Verdict
 from ansnet.training.history import Epoch
 from ansnet.training.repeat import Figures, Repetition, repeat
 from ansnet.training.report import Result
 from ansnet.training.run import train
 from ansnet.training.settings import Settings, SettingsError
+from ansnet.training.stopped import TrainingStopped
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +110,43 @@ def test_a_run_that_is_broken_off_loses_none_before_it(
     rows = lines_of(tmp_path / "repeat_version_5.csv")
     assert [row["run"] for row in rows] == ["5", "6", "mean", "deviation", "best", "worst"]
     assert float(rows[2]["val_accuracy"]) == pytest.approx(0.555)
+
+
+def test_a_run_that_diverged_counts_and_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverge_at_seed_6(settings: Settings, *_: Any) -> Result:
+        history = [Epoch(1, 0.5, 0.8, 0.6, 0.5, training_seconds=3.0)]
+        folder = tmp_path / f"version_{settings.seed}"
+        verdict = Verdict("diverged", "", "") if settings.seed == 6 else None
+        return Result(history, history[0], folder / "best.ckpt", folder, 4.0, 0.1, 1, verdict)
+
+    monkeypatch.setattr(repeat_module, "train", diverge_at_seed_6)
+    repetition = repeat(settings(tmp_path), 3)
+    assert repetition.exit_code == 1
+    assert "diverged, and counted: seed 6" in str(repetition).splitlines()
+    assert repeat(settings(tmp_path, seed=7), 2).exit_code == 0
+
+
+def test_a_run_that_has_to_stop_names_its_seed_and_where_the_others_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop_at_seed_7(settings: Settings, *_: Any) -> Result:
+        if settings.seed == 7:
+            raise TrainingStopped("the loss is not finite")
+        history = [Epoch(1, 0.5, 0.8, 0.6, 0.5, training_seconds=3.0)]
+        folder = tmp_path / f"version_{settings.seed}"
+        return Result(history, history[0], folder / "best.ckpt", folder, 4.0, 0.1, 1)
+
+    monkeypatch.setattr(repeat_module, "train", stop_at_seed_7)
+    with pytest.raises(TrainingStopped) as raised:
+        repeat(settings(tmp_path), 4)
+    table = tmp_path / "repeat_version_5.csv"
+    assert raised.value.details == {"seed": f"7; those from 5 on are in {table}"}
+    assert [row["run"] for row in lines_of(table)][:2] == ["5", "6"]
+    with pytest.raises(TrainingStopped) as raised:
+        repeat(settings(tmp_path, seed=7), 4)
+    assert raised.value.details == {"seed": "7"}
 
 
 def test_of_a_single_run_there_are_no_statistics() -> None:
