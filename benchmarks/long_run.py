@@ -7,7 +7,7 @@ trains a tiny network on few images as ``train.py`` does, everything recorded, a
 epoch. Memory and open files have to stay where they are, and the log folder has to grow by the same for
 each epoch. What is told of each is the slope of the straight line through the second half of the
 epochs, when what is made once has been made, without the last one, after which the final pictures are
-written.
+written. Pictures are drawn after every tenth.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from measure import add_results
 from results import MIB, Conditions, append, conditions
 
 MODEL = "CNR(4), M(8), L(10)"
+PICTURES = 10  # epochs from one time to the next; by default it depends on the clock
 KIB = 1024
 
 
@@ -109,7 +110,7 @@ def size(files: Sequence[Path]) -> int:
     return sum(file.stat().st_size for file in files)
 
 
-def settings(epochs: int, log_dir: str) -> Settings:
+def settings(epochs: int, log_dir: str, pictures: int) -> Settings:
     return Settings.complete(
         {
             "model": MODEL,
@@ -118,12 +119,13 @@ def settings(epochs: int, log_dir: str) -> Settings:
             "batch_size": 50,
             "augment": True,
             "accelerator": "cpu",
+            "pictures_every": pictures,
             "log_dir": log_dir,
         }
     )
 
 
-def train(epochs: int, log_dir: str, images: int) -> list[Row]:
+def train(epochs: int, log_dir: str, images: int, pictures: int = PICTURES) -> list[Row]:
     """Train, and measure after each epoch; with a tenth as many images to validate by."""
     meter = Meter()
 
@@ -137,7 +139,7 @@ def train(epochs: int, log_dir: str, images: int) -> list[Row]:
         patch.object(Shapes10DataModule, "val_size", images // 10),
         patch("ansnet.training.run.make_trainer", make_trainer),
     ):
-        run.train(settings(epochs, log_dir))
+        run.train(settings(epochs, log_dir, pictures))
     return meter.rows
 
 

@@ -17,7 +17,7 @@ WARM = 4  # epochs, after which what is made once has been made
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
-    return long_run.train(EPOCHS, str(tmp_path_factory.mktemp("logs")), images=200)
+    return long_run.train(EPOCHS, str(tmp_path_factory.mktemp("logs")), images=200, pictures=1)
 
 
 def test_each_epoch_is_measured(rows: list[Row]) -> None:
