@@ -13,6 +13,7 @@ from ansnet.functional.normalization import BatchNorm1d, BatchNorm2d, batch_norm
 from ansnet.functional.overlapping_pooling import FirstOverlappingMaxPool2d, OverlappingMaxPool2d
 from ansnet.functional.pooling import FirstMaxPool2d, MaxPool2d, max_pool2d, relu_max_pool2d
 from ansnet.functional.shape import Reshape, flatten, reshape
+from ansnet.functional.synchronized import SumOverProcesses, SyncBatchNorm, sync_batch_norm
 from ansnet.functional.winograd import plain_sums
 
 __all__ = [
@@ -29,6 +30,8 @@ __all__ = [
     "Reshape",
     "SoftTargetCrossEntropy",
     "SoftmaxCrossEntropy",
+    "SumOverProcesses",
+    "SyncBatchNorm",
     "batch_norm1d",
     "batch_norm2d",
     "batch_norm_relu2d",
@@ -41,4 +44,5 @@ __all__ = [
     "relu",
     "relu_max_pool2d",
     "reshape",
+    "sync_batch_norm",
 ]

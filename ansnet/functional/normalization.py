@@ -466,6 +466,40 @@ def checked_batch_norm(
             warn_of_training()
         tensors = input, running_mean, running_var, weight, bias
         return F.batch_norm(*tensors, training, momentum, eps)
+    check_batch_norm(axes, input, weight, bias, running_mean, running_var, training, eps)
+    num_channels = input.shape[1]
+    num_rows = input.shape[0] * input.shape[2:].numel()
+    if training and num_rows == 1:
+        raise ValueError(
+            "batch normalisation expects more than 1 value per channel when training, got shape "
+            f"{tuple(input.shape)}"
+        )
+    if input.numel() == 0:  # nothing to normalise, nor to learn about the averages; gradients are 0
+        training = False
+        running_mean, running_var = input.new_zeros(num_channels), input.new_ones(num_channels)
+    z: Tensor
+    z, mu, v = apply(input, weight, bias, running_mean, running_var, training, eps)
+    if training:
+        update(running_mean, mu, momentum)
+        update(running_var, v * (num_rows / (num_rows - 1)), momentum)
+    return z
+
+
+def check_batch_norm(
+    axes: tuple[str, ...],
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    eps: float,
+) -> None:
+    """Refuse arguments that do not go together.
+
+    Raises:
+        ValueError, RuntimeError: as `batch_norm1d`.
+    """
     if input.dim() != len(axes):
         raise ValueError(
             f"batch normalisation expects an input of shape ({', '.join(axes)}), "
@@ -476,7 +510,6 @@ def checked_batch_norm(
     if eps < 0:
         raise ValueError(f"eps must not be negative, got {eps}")
     num_channels = input.shape[1]
-    num_rows = input.shape[0] * input.shape[2:].numel()
     vectors = {
         "weight": weight,
         "bias": bias,
@@ -500,20 +533,6 @@ def checked_batch_norm(
         raise ValueError("running_mean and running_var belong together: give both, or none")
     if not training and (running_mean is None or running_var is None):
         raise RuntimeError("batch normalisation needs running_mean and running_var when not training")
-    if training and num_rows == 1:
-        raise ValueError(
-            "batch normalisation expects more than 1 value per channel when training, got shape "
-            f"{tuple(input.shape)}"
-        )
-    if input.numel() == 0:  # nothing to normalise, nor to learn about the averages; gradients are 0
-        training = False
-        running_mean, running_var = input.new_zeros(num_channels), input.new_ones(num_channels)
-    z: Tensor
-    z, mu, v = apply(input, weight, bias, running_mean, running_var, training, eps)
-    if training:
-        update(running_mean, mu, momentum)
-        update(running_var, v * (num_rows / (num_rows - 1)), momentum)
-    return z
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # or Dynamo leaves it out

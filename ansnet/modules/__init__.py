@@ -5,10 +5,10 @@ Parameters, buffers and state-dict keys are those of `torch.nn`, so weights move
 
 from ansnet.modules.activation import ReLU
 from ansnet.modules.conv import Conv2d
-from ansnet.modules.conversion import from_torch, kept_layers, to_torch
+from ansnet.modules.conversion import from_torch, kept_layers, synchronized, to_torch
 from ansnet.modules.linear import Linear
 from ansnet.modules.loss import SoftmaxCrossEntropy
-from ansnet.modules.normalization import BatchNorm1d, BatchNorm2d
+from ansnet.modules.normalization import BatchNorm1d, BatchNorm2d, SyncBatchNorm
 from ansnet.modules.pooling import MaxPool2d
 from ansnet.modules.residual import Residual
 from ansnet.modules.sequence import Sequence
@@ -25,7 +25,9 @@ __all__ = [
     "Residual",
     "Sequence",
     "SoftmaxCrossEntropy",
+    "SyncBatchNorm",
     "from_torch",
     "kept_layers",
+    "synchronized",
     "to_torch",
 ]

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
 
 from ansnet.modules.activation import ReLU
@@ -20,7 +21,7 @@ from ansnet.modules.conv import Conv2d
 from ansnet.modules.layer import Layer
 from ansnet.modules.linear import Linear
 from ansnet.modules.loss import SoftmaxCrossEntropy
-from ansnet.modules.normalization import BatchNorm1d, BatchNorm2d
+from ansnet.modules.normalization import BatchNorm1d, BatchNorm2d, SyncBatchNorm
 from ansnet.modules.pooling import MaxPool2d
 from ansnet.modules.residual import Residual
 from ansnet.modules.sequence import HOOKS, Sequence
@@ -77,6 +78,43 @@ def to_torch(network: Module, inplace: bool = False) -> Module:
         )
     """
     return converted(network, TWINS, inplace)
+
+
+def synchronized(network: Module, process_group: Any = None, inplace: bool = False) -> Module:
+    """The network with batch normalisation by the images of all processes, `SyncBatchNorm`.
+
+    Args:
+        network: any module, one layer too; ansnet's and `torch.nn`'s batch normalisation are converted.
+        process_group: the processes, a `torch.distributed.ProcessGroup`; None for all.
+        inplace: convert the network itself, and return it, instead of a copy.
+
+    Returns:
+        A module with the weights, running averages, state-dict keys, hooks, names and modes it had.
+
+    Raises:
+        TypeError: a layer is a batch normalisation of another class, whose formula is not known; left
+            as it is, each process would normalise by its own images.
+
+    Example:
+        >>> synchronized(Sequence(BatchNorm2d(8), ReLU()))
+        Sequence(
+          (0): SyncBatchNorm(8, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
+          (1): ReLU()
+        )
+    """
+    for name, module in network.named_modules():
+        kind = type_before_parametrizations(module)
+        known = kind is SyncBatchNorm or counterpart(module, SYNCHRONIZED) is not None
+        if isinstance(module, _BatchNorm) and not known:
+            raise TypeError(
+                f"the layer {name or 'given'}, a {kind.__name__}, is a batch normalisation of a class "
+                "or with a method of its own, and cannot be synchronised; convert it first"
+            )
+    network = converted(network, SYNCHRONIZED, inplace)
+    for module in network.modules():
+        if isinstance(module, SyncBatchNorm):
+            module.process_group = process_group
+    return network
 
 
 def kept_layers(network: nn.Module) -> dict[str, str]:
@@ -190,6 +228,11 @@ LAYERS: list[type[Layer]] = [
     Residual,
     Sequence,
     SoftmaxCrossEntropy,
+    SyncBatchNorm,
 ]
 COUNTERPARTS: dict[type, type] = {layer.twin: layer for layer in LAYERS}
 TWINS: dict[type, type] = {layer: layer.twin for layer in LAYERS}
+SYNCHRONIZED: dict[type, type] = dict.fromkeys(
+    (BatchNorm1d, BatchNorm2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),
+    SyncBatchNorm,
+)

@@ -8,11 +8,12 @@ to SyncBatchNorm, the averaging of weights) finds these too. Only the arithmetic
 
 from __future__ import annotations
 
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from ansnet.functional import batch_norm1d, batch_norm2d
+from ansnet.functional import batch_norm1d, batch_norm2d, sync_batch_norm
 from ansnet.modules.layer import Layer, leaf
 
 
@@ -62,8 +63,30 @@ class BatchNorm2d(Layer, nn.BatchNorm2d):
         return apply_batch_norm(self, batch_norm2d, input)
 
 
+class SyncBatchNorm(Layer, nn.SyncBatchNorm):
+    """`ansnet.functional.sync_batch_norm`, in the place of `torch.nn.SyncBatchNorm`, on a CPU too.
+
+    Args: as `torch.nn.SyncBatchNorm`.
+
+    Shapes: N × C × … to N × C × ….
+    """
+
+    twin = nn.SyncBatchNorm
+
+    @leaf
+    def forward(self, input: Tensor) -> Tensor:
+        return apply_batch_norm(self, partial(sync_batch_norm, group=self.process_group), input)
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module: nn.Module, process_group: Any = None) -> nn.Module:
+        """As PyTorch's, in place: `ansnet.modules.synchronized`."""
+        from ansnet.modules.conversion import synchronized
+
+        return synchronized(module, process_group, inplace=True)
+
+
 def apply_batch_norm(
-    layer: nn.BatchNorm1d | nn.BatchNorm2d, function: BatchNormFunction, input: Tensor
+    layer: nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm, function: BatchNormFunction, input: Tensor
 ) -> Tensor:
     """Normalise by the batch when training or without running averages, and keep those up."""
     momentum = layer.momentum
