@@ -96,7 +96,10 @@ class OneLineParser(ArgumentParser):
         return words
 
     def error(self, message: str, exception: Exception | None = None) -> NoReturn:
-        print(f"{self.prog}: error: {self.one_line(message)}", file=sys.stderr)
+        from ansnet.training.launcher import is_first_of_node
+
+        if is_first_of_node():  # of several processes, all of which find it
+            print(f"{self.prog}: error: {self.one_line(message)}", file=sys.stderr)
         sys.exit(2)
 
     def one_line(self, message: str) -> str:

@@ -76,7 +76,7 @@ def add_option(group: Any, setting: Any) -> None:
     # None where something else stands in for what is left open, or would keep it from having an effect
     left_open = setting in fields(Recipe) or option.needs
     default = None if left_open else setting.default
-    if setting.type == "bool":
+    if setting.type in ("bool", "bool | None"):
         add_switch(group, name, option.explanation, default)
         return
     about = {"type": option.kind, "choices": option.choices, "metavar": option.metavar}

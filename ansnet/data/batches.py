@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ansnet.data.augmentation import MEAN, STD, Augmentation, Normalisation, augment, draw
+from ansnet.data.augmentation import MEAN, STD, Augmentation, Draws, Normalisation, augment, draw
 
-# what is drawn at random; changes by each process for itself, so that theirs is the last number
+# what is drawn at random
 ORDER, FIRST_FLIPS, CHANGES = range(3)
 
 
@@ -36,24 +36,34 @@ class Images(NamedTuple):
 class Order:
     """The order in which one of several processes takes images, epoch by epoch.
 
-    The processes take turns at one order of all images. Where their number does not divide that of
-    the images, the first of the order are taken once more at its end, as by PyTorch's
-    ``DistributedSampler``, so that all processes take as many steps.
+    The processes take turns at one order of all images. So what they take in a step is together what
+    one process would take with as large a batch.
 
     Args:
         size: number of images.
         seed: of the shuffling, which is another in each epoch; None takes the images as they lie.
         rank, processes: which of how many processes.
+        is_padded: where the number of processes does not divide that of the images, take the first of
+            the order once more at its end, as PyTorch's ``DistributedSampler`` does, so that all
+            processes take as many steps, which training needs; otherwise each image is taken once.
 
     Attributes:
         epoch: of the next iteration.
     """
 
-    def __init__(self, size: int, seed: int | None = None, rank: int = 0, processes: int = 1) -> None:
+    def __init__(
+        self,
+        size: int,
+        seed: int | None = None,
+        rank: int = 0,
+        processes: int = 1,
+        is_padded: bool = False,
+    ) -> None:
         self.size = size
         self.seed = seed
         self.rank = rank
         self.processes = processes
+        self.is_padded = is_padded
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -61,14 +71,15 @@ class Order:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return ceil(self.size / self.processes)
+        own = self.size if self.is_padded else self.size - self.rank
+        return ceil(own / self.processes)
 
     def indices(self) -> Tensor:
         """Indices of this process's images in this epoch."""
         everyones = torch.arange(self.size)
         if self.seed is not None:
             everyones = torch.randperm(self.size, generator=seeded(self.seed, self.epoch, ORDER))
-        turns = torch.arange(self.rank, len(self) * self.processes, self.processes)
+        turns = self.rank + self.processes * torch.arange(len(self))
         return everyones[turns % self.size]
 
 
@@ -94,8 +105,9 @@ class Batches:
         batch_size: images a batch; the last one has what is left. In training, where a batch of one
             image would be normalised by itself and weigh as much as any, a single one that is left
             joins the batch before.
-        augmentation: what is changed at random, drawn anew for each image, epoch and process; None
-            leaves the images as they are.
+        augmentation: what is changed at random, drawn anew for each image and epoch; None leaves the
+            images as they are. Several processes draw the same, for the images of all, and each takes
+            what is of its own.
         seed: of what is drawn.
         channels_last: lay the batches out in ``torch.channels_last`` memory.
         mean, std: by which the images are normalised, see `Normalisation`.
@@ -129,7 +141,7 @@ class Batches:
         self.augmentation = augmentation
         self.seed = seed
         self.channels_last = channels_last
-        self.trains = order.seed is not None
+        self.trains = order.seed is not None or order.is_padded
         _, H, W, _ = images.pixels.shape
         self.mean = mean
         self.normalisation = Normalisation(H, W, images.pixels.device, mean, std)
@@ -162,7 +174,7 @@ class Batches:
         order, augmentation = self.sampler, self.augmentation
         indices = order.indices().to(pixels.device)
         if augmentation is not None:
-            draws = seeded(self.seed, order.epoch, CHANGES + order.rank, pixels.device)
+            draws = seeded(self.seed, order.epoch, CHANGES, pixels.device)
             flipped = self.flipped_in(order.epoch) if augmentation.flip == "alternating" else None
         epoch, taken = order.epoch, 0
         if epoch == self.goes_on_from.epoch:
@@ -170,7 +182,13 @@ class Batches:
         order.epoch += 1
         for place, batch in enumerate(indices.split(self.sizes()), 1):
             if augmentation is not None:  # also for those that are left out: the next ones follow
-                drawn = draw((len(batch), *pixels.shape[1:]), augmentation, draws)
+                everyones = (len(batch) * order.processes, *pixels.shape[1:])
+                drawn = Draws(
+                    *(
+                        each[order.rank :: order.processes]
+                        for each in draw(everyones, augmentation, draws)
+                    )
+                )
             if place <= taken:
                 continue
             self.position = Position(epoch, place)

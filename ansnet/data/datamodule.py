@@ -24,7 +24,7 @@ class ImageDataModule(lightning.LightningDataModule):
     The images to test and to predict are the validation images: there are no others.
 
     Attached to a trainer, the loaders keep the images on its device, and each of its processes sees
-    its share of them (`Order`).
+    its share of them (`Order`): in training as many as each other, otherwise each image once.
 
     Args:
         batch_size: images a batch.
@@ -98,7 +98,7 @@ class ImageDataModule(lightning.LightningDataModule):
         return {"mean": mean, "std": std}
 
     def train_dataloader(self) -> Batches:
-        return self.loader("train", self.seed, self.augmentation)
+        return self.loader("train", self.seed, self.augmentation, is_trained_by=True)
 
     def val_dataloader(self) -> Batches:
         return self.loader("val")
@@ -113,14 +113,15 @@ class ImageDataModule(lightning.LightningDataModule):
         """The training images as the validation images are: in order, and not augmented."""
         return self.loader("train")
 
-    def few(self, name: str, batches: int) -> Batches:
+    def few(self, name: str, batches: int, is_trained_by: bool = False) -> Batches:
         """So many batches of images drawn at random, the same ones each time, and not augmented.
 
         Args:
             name: ``"train"`` or ``"val"``.
             batches: their number; there are fewer of a subset that has no more.
+            is_trained_by: see `Order`, ``is_padded``.
         """
-        return self.loader(name, batches=batches)
+        return self.loader(name, batches=batches, is_trained_by=is_trained_by)
 
     def loader(
         self,
@@ -128,6 +129,7 @@ class ImageDataModule(lightning.LightningDataModule):
         order_seed: int | None = None,
         augmentation: Augmentation | None = None,
         batches: int | None = None,
+        is_trained_by: bool = False,
     ) -> Batches:
         device, rank, processes = torch.device("cpu"), 0, 1
         if self.trainer is not None:
@@ -139,7 +141,7 @@ class ImageDataModule(lightning.LightningDataModule):
             drawn = torch.randperm(len(images.targets), generator=seeded(self.seed, 0, ORDER))
             places = drawn[: batches * self.batch_size * processes].to(device)
             images = Images(images.pixels[places], images.targets[places])
-        order = Order(len(images.targets), order_seed, rank, processes)
+        order = Order(len(images.targets), order_seed, rank, processes, is_padded=is_trained_by)
         return Batches(
             images,
             order,

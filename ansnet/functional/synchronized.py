@@ -1,6 +1,6 @@
 r"""Batch normalisation by the images of all processes, each of which has a part of the batch.
 
-Forward, in process p, whose part x_p of the batch has N_p rows, with the mean μ_p and the variance v_p::
+Forward, in process p, whose part x_p has N_p rows, with the mean μ_p and the variance v_p::
 
     N = Σ_p N_p
     μ = 1/N Σ_p N_p · μ_p
@@ -282,7 +282,8 @@ def sync_batch_norm(
     """
     arguments = input, weight, bias, running_mean, running_var, training, momentum, eps
     if training and number_of_processes(group) > 1 and not is_exported():
-        return by_all_processes(*arguments, group)
+        z: Tensor = by_all_processes(*arguments, group)
+        return z
     if input.dim() < 4:
         return batch_norm1d(*arguments)
     axes = ("N", "C", "D", "H", "W") if input.dim() == 5 else ("N", "C", "H", "W")

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ansnet.functional import batch_norm1d, batch_norm2d, sync_batch_norm
 from ansnet.modules.layer import Layer, leaf
@@ -63,8 +64,11 @@ class BatchNorm2d(Layer, nn.BatchNorm2d):
         return apply_batch_norm(self, batch_norm2d, input)
 
 
-class SyncBatchNorm(Layer, nn.SyncBatchNorm):
+class SyncBatchNorm(Layer, _BatchNorm):
     """`ansnet.functional.sync_batch_norm`, in the place of `torch.nn.SyncBatchNorm`, on a CPU too.
+
+    Alone of all layers it is no subclass of its twin, which
+    `torch.nn.parallel.DistributedDataParallel` takes on a GPU only.
 
     Args: as `torch.nn.SyncBatchNorm`.
 
@@ -72,6 +76,20 @@ class SyncBatchNorm(Layer, nn.SyncBatchNorm):
     """
 
     twin = nn.SyncBatchNorm
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        process_group: Any = None,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        self.process_group = process_group
 
     @leaf
     def forward(self, input: Tensor) -> Tensor:
@@ -86,7 +104,9 @@ class SyncBatchNorm(Layer, nn.SyncBatchNorm):
 
 
 def apply_batch_norm(
-    layer: nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm, function: BatchNormFunction, input: Tensor
+    layer: nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm,
+    function: BatchNormFunction,
+    input: Tensor,
 ) -> Tensor:
     """Normalise by the batch when training or without running averages, and keep those up."""
     momentum = layer.momentum

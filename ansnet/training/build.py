@@ -26,6 +26,7 @@ from ansnet.training.checkpoint_io import WholeCheckpointIO
 from ansnet.training.checkpoints import Best, Last, MidEpoch
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.finite import FiniteWatch
+from ansnet.training.devices import number_of_processes
 from ansnet.training.initialization import set_identity
 from ansnet.training.interruption import Interruption
 from ansnet.training.machine import device_options, device_type
@@ -66,7 +67,7 @@ def make_classifier(settings: Settings, data: ImageDataModule | None = None) -> 
         network = network.to(memory_format=torch.channels_last)
     if settings.compile == "network":
         # its kernels started as one, by graphs, which are not made for what several processes exchange
-        alone_on_cuda = device_type(settings) == "cuda" and settings.devices == 1
+        alone_on_cuda = device_type(settings) == "cuda" and number_of_processes(settings) == 1
         # in place, so that the keys of its state are the same
         network.compile(mode="reduce-overhead" if alone_on_cuda else None)
     taken = signature(ImageClassifier).parameters  # the options that have their effect there

@@ -47,18 +47,31 @@ class Mean(torchmetrics.MeanMetric):
         return super()._apply(lambda tensor: fn(tensor).to(tensor.dtype), exclude_state)
 
 
+class Share(Mean):
+    """A share of images, in whole numbers, which are added up to the same in any order.
+
+    So the accuracy is the same however many processes share the images, to the last bit.
+    """
+
+    def update(self, share: Tensor, images: int) -> None:  # type: ignore[override]
+        """Count a share of so many images."""
+        if images:  # of none there is no share
+            self.mean_value += (share * images).round()
+            self.weight += images
+
+
 class SubsetMeans(nn.Module):
     """Loss and accuracy over a whole subset, each image weighing the same."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.loss, self.accuracy = Mean(), Mean()
+        self.loss, self.accuracy = Mean(), Share()
 
     def update(self, figures: Tensor, images: int) -> None:
         """Count the means over a batch, a tensor of the two."""
         # once for each image: with its looking for NaN disabled, torchmetrics 1.9 ignores a weight
         self.loss.update(figures[0].expand(images))
-        self.accuracy.update(figures[1].expand(images))
+        self.accuracy.update(figures[1], images)
 
 
 class ImageClassifier(lightning.LightningModule):
@@ -183,7 +196,7 @@ class ImageClassifier(lightning.LightningModule):
         self.normalisation = normalisation
         self.dataset = dataset
         self.origin: str | None = None
-        self.augmented_accuracy = Mean()
+        self.augmented_accuracy = Share()
         self.train_means = SubsetMeans()
         self.val_means = SubsetMeans()
         self.test_means = SubsetMeans()
@@ -241,7 +254,7 @@ class ImageClassifier(lightning.LightningModule):
         total = scores.to(torch.promote_types(scores.dtype, torch.float32), copy=True)
         for view, weight in other_views(images, self.test_time_flip, self.test_time_shift):
             total += weight * self(view)
-        self.augmented_accuracy.update(accuracy(total, targets).expand(len(targets)))
+        self.augmented_accuracy.update(accuracy(total, targets), len(targets))
         self.log(f"{subset}/accuracy_tta", self.augmented_accuracy, batch_size=len(targets))
 
     @property

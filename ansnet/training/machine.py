@@ -17,13 +17,15 @@ from torch._functorch import config as functorch
 
 from ansnet.functional.kernel import finds_compiler
 from ansnet.training.adaptation import is_large
+from ansnet.training.devices import can_synchronize, number_of_processes, process_options
+from ansnet.training.launcher import check_processes
 from ansnet.training.settings import Settings, SettingsError
 
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def check_machine(settings: Settings) -> None:
-    """Refuse an accelerator that is not there, and more processes than a CPU has cores.
+    """Refuse devices that are not there, and another number of processes than there are.
 
     Raises:
         SettingsError: naming what is missing.
@@ -46,20 +48,27 @@ def check_machine(settings: Settings) -> None:
             f"--devices {settings.devices}: on a CPU they are processes, and it has {cores} cores; "
             "name fewer"
         )
+    check_processes(settings)
 
 
 def complete_by_device(settings: Settings) -> Settings:
-    """Settings with the machine's own in place of a precision, compilation or threads that are None.
+    """Settings with the machine's own in place of a precision, compilation, threads … that are None.
 
     Raises:
-        SettingsError: compilation is asked for, and there is no compiler; or a precision is that the
-            device has not.
+        SettingsError: compilation is asked for, and there is no compiler; or a precision, or a
+            synchronised batch normalisation, is that the device has not.
     """
     device = device_type(settings)
     precision, compilation = settings.precision, settings.compile
     if settings.detect_anomaly:
         check_detection(settings)
         compilation = "none"  # so that each operation has its name
+    several, can = number_of_processes(settings) > 1, can_synchronize(settings, device)
+    if several and settings.sync_batchnorm and not can:
+        raise SettingsError(
+            "--sync-batchnorm: PyTorch has none for the CPU; use --ops ansnet or --no-sync-batchnorm"
+        )
+    synchronizes = several and can and settings.sync_batchnorm is not False
     if precision is None:
         precision = "bf16-mixed" if device == "cuda" else "32-true"
     elif precision == "16-mixed" and device == "cpu":
@@ -72,7 +81,8 @@ def complete_by_device(settings: Settings) -> Settings:
             "the variable CXX, or use --compile none"
         )
     threads = usable_threads() if settings.threads is None else settings.threads
-    return replace(settings, precision=precision, compile=compilation, threads=threads)
+    found = {"precision": precision, "compile": compilation, "threads": threads}
+    return replace(settings, sync_batchnorm=synchronizes, **found)
 
 
 def usable_threads() -> int:
@@ -131,9 +141,7 @@ def device_options(settings: Settings) -> dict[str, Any]:
     """What a trainer is told of where it trains."""
     return {
         "accelerator": settings.accelerator,
-        "devices": settings.devices,
-        # PyTorch has none for the CPU
-        "sync_batchnorm": settings.devices > 1 and device_type(settings) == "cuda",
+        **process_options(settings),
         "precision": settings.precision,
         "deterministic": True,
     }
@@ -160,6 +168,9 @@ def silence_expected_messages() -> None:
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     for part in ("pytorch", "fabric"):
         logging.getLogger(f"lightning.{part}.utilities.rank_zero").setLevel(logging.WARNING)
+    # Which process is which; and Lightning 2.6 beside torch 2.14.
+    logging.getLogger("lightning.fabric.utilities.distributed").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", r"torch\.distributed\.nn\.functional\.\w+. is deprecated.*")
     # A resumed run is recorded in a folder of its own.
     warnings.filterwarnings("ignore", "The dirpath has changed from.*")
     # The epoch is every process's, speed and time are those of the first.

@@ -103,7 +103,8 @@ def introduction(
             f"{device}, {settings.precision}, {layout}, {compiled}",
             *filter(None, [record["origin"]]),
             *([] if resumed is None else [f"goes on from {resumed}", *changes(resumed, settings)]),
-            f"recorded in {trainer.log_dir}",
+            # not the trainer's own, which all processes would have to ask for together
+            f"recorded in {trainer.loggers[0].log_dir}",
         ]
     )
 

@@ -18,6 +18,7 @@ from ansnet.training.adaptation import remarks
 from ansnet.training.anomaly import named
 from ansnet.training.build import make_classifier, make_data, make_trainer
 from ansnet.training.divergence import guessing, judge
+from ansnet.training.devices import check_images, describe_processes
 from ansnet.training.find_lr import HIGHEST, LOWEST, STEPS, RangeTest, Search, draw_search
 from ansnet.training.history import best_epoch, draw_curves, read_history
 from ansnet.training.interruption import Interrupted, Interruption
@@ -73,6 +74,7 @@ def train(settings: Settings, interruption: Interruption | None = None) -> Resul
     data.prepare_data()
     data.setup("fit")
     check_batch(settings, data)
+    check_images(settings, data)
     recording = Recording()
     with as_settled(settings), recording:
         trainer = data.trainer = recording.trainer = make_trainer(settings, interruption)
@@ -80,7 +82,9 @@ def train(settings: Settings, interruption: Interruption | None = None) -> Resul
             record = describe_run(settings, classifier)
             for logger in trainer.loggers:
                 logger.log_hyperparams(record)
-            print(introduction(settings, record, trainer, resumed), *remarks(settings, data), sep="\n")
+            opening = introduction(settings, record, trainer, resumed)
+            lines = [opening, *describe_processes(settings, classifier), *remarks(settings, data)]
+            print(*lines, sep="\n")
             if search is not None:
                 picture = Path(str(trainer.log_dir), "find_lr.png")
                 draw_search(search, picture)
@@ -94,8 +98,9 @@ def train(settings: Settings, interruption: Interruption | None = None) -> Resul
         if isinstance(logger, lightning.loggers.WandbLogger):
             logger.experiment.finish()  # or a repetition would be recorded as the same run
     log_dir = Path(str(trainer.log_dir))
-    trainer.strategy.barrier()  # before the other processes read what the first has written
-    history = read_history(log_dir / "metrics.csv")
+    # by the first process, which has written it, perhaps to a disk that no other machine has
+    own = read_history(log_dir / "metrics.csv") if trainer.is_global_zero else []
+    history = trainer.strategy.broadcast(own)
     if len(history) < 2 and settings.max_time is not None:
         raise SettingsError(
             f"--max-time {settings.max_time} was over before the first step; give it more"
@@ -162,8 +167,7 @@ def loaders(settings: Settings, data: ImageDataModule) -> tuple[Batches, Batches
     """What is trained by, what is validated by, and the training images as before any training."""
     if settings.overfit_batches is not None:
         few = data.few("train", settings.overfit_batches)
-        few.trains = True
-        return few, few, few
+        return data.few("train", settings.overfit_batches, is_trained_by=True), few, few
     if settings.limit_batches is not None:
         few = data.few("val", settings.limit_batches)
         return data.train_dataloader(), few, data.few("train", settings.limit_batches)

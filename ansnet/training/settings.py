@@ -29,6 +29,7 @@ OPERATIONS = ("ansnet", "torch")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 COMPILATIONS = ("none", "operations", "network")
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true")
+STRATEGIES = ("auto", "ddp")
 CLIPPINGS = ("norm", "value")
 DATA_DIR_VARIABLE = "ANSNET_DATA_DIR"
 LARGEST_SEED = 2**32 - 1  # that numpy takes
@@ -200,8 +201,9 @@ def recommended_recipe(model: str, dataset: str) -> Recipe:
 class Settings(Recipe):
     """Everything that determines a run: a recipe, and what it is carried out with and on.
 
-    Each field is declared as an option, and is one of ``python train.py``. None for ``precision`` or
-    ``compile`` leaves it to the device (`ansnet.training.machine.complete_by_device`).
+    Each field is declared as an option, and is one of ``python train.py``. None for ``precision``,
+    ``compile`` or ``sync_batchnorm`` leaves it to the device
+    (`ansnet.training.machine.complete_by_device`).
     """
 
     model: str = option(
@@ -311,7 +313,34 @@ class Settings(Recipe):
         "auto",
         choices=ACCELERATORS,
     )
-    devices: int = option("machine", "how many of them", 1, kind=PositiveInt, fixed=True)
+    devices: int = option(
+        "machine",
+        "how many of them, a process each; on a CPU, how many processes",
+        1,
+        kind=PositiveInt,
+        fixed=True,
+    )
+    num_nodes: int = option(
+        "machine",
+        "on how many machines, with so many devices each",
+        1,
+        kind=PositiveInt,
+        fixed=True,
+    )
+    strategy: str = option(
+        "machine",
+        "how several devices train one network: ddp, each by a part of the images of a step, and by "
+        "the mean of their gradients; auto takes it for several",
+        "auto",
+        choices=STRATEGIES,
+    )
+    sync_batchnorm: bool | None = option(
+        "machine",
+        "on several devices, normalise by the images of all of them; by default on, but off with "
+        "--ops torch on a CPU, where PyTorch has none",
+        None,
+        fixed=True,
+    )
     threads: int | None = option(
         "machine",
         "threads on a CPU; by default as many as the process may use cores",
@@ -415,6 +444,8 @@ class Settings(Recipe):
             if chosen[name] not in (False, 0, "none"):  # which only switch off what is off anyway
                 check_effect(name, values)
         check_search(values)
+        if "sync_batchnorm" in (chosen if asked_for is None else asked_for):
+            check_synchronization(values)
         if values["weights"] and values["resume"]:
             raise SettingsError(
                 f"--resume {values['resume']} goes on with its own weights; leave --weights out"
@@ -544,10 +575,23 @@ def check_search(values: Mapping[str, Any]) -> None:
     Raises:
         SettingsError: naming what stands against it.
     """
-    if values["find_lr"] and values["devices"] > 1:
+    for several in ("devices", "num_nodes"):
+        if values["find_lr"] and values[several] > 1:
+            raise SettingsError(
+                f"--find-lr searches on one device, and not with {flag(several, values[several])}; "
+                f"search with {flag(several, 1)}, and give what is found with --lr"
+            )
+
+
+def check_synchronization(values: Mapping[str, Any]) -> None:
+    """Refuse to synchronise one device with itself.
+
+    Raises:
+        SettingsError: there is one device only.
+    """
+    if values["sync_batchnorm"] and values["devices"] * values["num_nodes"] == 1:
         raise SettingsError(
-            f"--find-lr searches on one device, and not with --devices {values['devices']}; search "
-            "with --devices 1, and give what is found with --lr"
+            "--sync-batchnorm has no effect with --devices 1; add --devices 2 or leave it out"
         )
 
 
