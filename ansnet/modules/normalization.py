@@ -104,7 +104,7 @@ class SyncBatchNorm(Layer, _BatchNorm):
 
 
 def apply_batch_norm(
-    layer: nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm,
+    layer: _BatchNorm,
     function: BatchNormFunction,
     input: Tensor,
 ) -> Tensor:
