@@ -182,13 +182,9 @@ class Batches:
         order.epoch += 1
         for place, batch in enumerate(indices.split(self.sizes()), 1):
             if augmentation is not None:  # also for those that are left out: the next ones follow
-                everyones = (len(batch) * order.processes, *pixels.shape[1:])
-                drawn = Draws(
-                    *(
-                        each[order.rank :: order.processes]
-                        for each in draw(everyones, augmentation, draws)
-                    )
-                )
+                shape = len(batch) * order.processes, *pixels.shape[1:]
+                everyones = draw(shape, augmentation, draws)
+                drawn = Draws(*(each[order.rank :: order.processes] for each in everyones))
             if place <= taken:
                 continue
             self.position = Position(epoch, place)

@@ -103,11 +103,7 @@ class SyncBatchNorm(Layer, _BatchNorm):
         return synchronized(module, process_group, inplace=True)
 
 
-def apply_batch_norm(
-    layer: _BatchNorm,
-    function: BatchNormFunction,
-    input: Tensor,
-) -> Tensor:
+def apply_batch_norm(layer: _BatchNorm, function: BatchNormFunction, input: Tensor) -> Tensor:
     """Normalise by the batch when training or without running averages, and keep those up."""
     momentum = layer.momentum
     updates = layer.training and layer.track_running_stats

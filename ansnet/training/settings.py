@@ -339,7 +339,6 @@ class Settings(Recipe):
         "on several devices, normalise by the images of all of them; by default on, but off with "
         "--ops torch on a CPU, where PyTorch has none",
         None,
-        fixed=True,
     )
     threads: int | None = option(
         "machine",
