@@ -105,10 +105,6 @@ class SumOverProcesses(torch.autograd.Function):
         total: Tensor = SumOverProcesses.apply(tangent, ctx.group)
         return total
 
-    @staticmethod
-    def vmap(_: Any, axes: tuple[int | None, ...], part: Tensor, group: Group) -> tuple[Tensor, Any]:
-        return SumOverProcesses.apply(part, group), axes[0]
-
 
 class SyncBatchNorm(torch.autograd.Function):
     """z_p, μ, v, N = batch normalisation by the rows of all processes; formulas in the docstring above.

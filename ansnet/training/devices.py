@@ -85,10 +85,8 @@ def describe_processes(settings: Settings, network: nn.Module) -> list[str]:
     if processes == 1:
         return []
     batch = settings.batch_size * settings.accumulate_grad_batches
-    nodes = f" on {settings.num_nodes} nodes" if settings.num_nodes > 1 else ""
-    lines = [
-        f"{processes} processes{nodes}, a step by {batch} images each, {processes * batch} together"
-    ]
+    nodes = f" on {settings.num_nodes} machines" if settings.num_nodes > 1 else ""
+    lines = [f"{processes} processes{nodes}: {batch} images each a step, {processes * batch} together"]
     if not any(isinstance(layer, _BatchNorm) for layer in network.modules()):
         lines.append("no batch normalisation to synchronise")
     elif settings.sync_batchnorm:

@@ -68,14 +68,18 @@ def check_processes(settings: Settings, environment: Mapping[str, str] = os.envi
                 f"or srun, or set {' and '.join(missing)} on each"
             )
     elif (devices * nodes, nodes) != (launcher.processes, launcher.nodes or nodes):
-        places = "" if launcher.nodes is None else f" on {launcher.nodes} machine(s)"
         there = launcher.nodes or nodes
         advice = (
             f"use --devices {launcher.processes // there} --num-nodes {there}"
             if launcher.processes % there == 0
-            else "name as many on each machine"
+            else "have as many started on each machine"
         )
         raise SettingsError(
-            f"{given}: {devices * nodes} process(es), but {launcher.name} has started "
-            f"{launcher.processes}{places}; {advice}"
+            f"{given}: that makes {counted(devices * nodes, 'process', 'processes')}, but "
+            f"{launcher.name} has started {launcher.processes} on "
+            f"{counted(there, 'machine', 'machines')}; {advice}"
         )
+
+
+def counted(number: int, one: str, several: str) -> str:
+    return f"{number} {one if number == 1 else several}"
