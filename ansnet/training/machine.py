@@ -168,6 +168,7 @@ def silence_expected_messages() -> None:
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     for part in ("pytorch", "fabric"):
         logging.getLogger(f"lightning.{part}.utilities.rank_zero").setLevel(logging.WARNING)
+    logging.getLogger("lightning.pytorch.trainer.connectors.signal_connector").setLevel(logging.WARNING)
     # Which process is which; and Lightning 2.6 beside torch 2.14.
     logging.getLogger("lightning.fabric.utilities.distributed").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", r"torch\.distributed\.nn\.functional\.\w+. is deprecated.*")

@@ -104,13 +104,36 @@ def test_an_iteration_goes_on_where_another_one_was(flip: str, taken: int) -> No
 @pytest.mark.parametrize("seed", [None, 5])
 @pytest.mark.parametrize(("size", "processes"), [(12, 3), (100, 2), (11, 3), (1, 4), (5, 1)])
 def test_processes_share_the_images(size: int, processes: int, seed: int | None) -> None:
-    orders = [Order(size, seed, rank, processes) for rank in range(processes)]
+    orders = [Order(size, seed, rank, processes, is_padded=True) for rank in range(processes)]
     shares = [order.indices() for order in orders]
     assert {len(share) for share in shares} == {len(orders[0])} == {-(-size // processes)}
     together = torch.stack(shares, 1).flatten()  # as they take turns
     whole = Order(size, seed).indices()
     assert torch.equal(together[:size], whole)
     assert torch.equal(together[size:], whole.repeat(processes)[: len(together) - size])
+
+
+@pytest.mark.parametrize(("size", "processes"), [(12, 3), (11, 3), (2, 4), (5, 1)])
+def test_where_nothing_is_trained_each_image_is_taken_once(size: int, processes: int) -> None:
+    orders = [Order(size, None, rank, processes) for rank in range(processes)]
+    shares = [order.indices().tolist() for order in orders]
+    assert [len(share) for share in shares] == [len(order) for order in orders]
+    assert sorted(sum(shares, [])) == list(range(size))
+
+
+@pytest.mark.parametrize("flip", FLIPS)
+def test_processes_take_together_what_one_takes(flip: str) -> None:
+    images = Images(numbered(40, side=8).pixels, torch.arange(40))
+
+    def batches(rank: int, processes: int) -> list[tuple[Tensor, Tensor]]:
+        order, augmentation = Order(40, 3, rank, processes), Augmentation(flip, cutout=2)
+        return list(Batches(images, order, 12 // processes, augmentation, 3))
+
+    for (first, second), whole in zip(
+        zip(batches(0, 2), batches(1, 2), strict=True), batches(0, 1), strict=True
+    ):
+        for parts, expected in zip(zip(first, second, strict=True), whole, strict=True):
+            assert torch.equal(torch.stack(parts, 1).flatten(0, 1), expected)
 
 
 def test_nothing_is_drawn_twice_by_generators_of_one_seed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,8 +149,8 @@ def test_nothing_is_drawn_twice_by_generators_of_one_seed(monkeypatch: pytest.Mo
         batches = Batches(numbered(20, side=4), order, 4, Augmentation("alternating"), 3)
         for _ in range(3):
             epoch(batches)
-    # an order in each of three epochs, the same for all processes; changes for each; the first flips
-    assert len(set(asked)) == 3 + 3 * 5 + 1
+    # in each of three epochs an order and changes, the same for all processes; the first flips
+    assert len(set(asked)) == 3 + 3 + 1
 
 
 def test_processes_draw_differently() -> None:
