@@ -118,7 +118,7 @@ def test_where_nothing_is_trained_each_image_is_taken_once(size: int, processes:
     orders = [Order(size, None, rank, processes) for rank in range(processes)]
     shares = [order.indices().tolist() for order in orders]
     assert [len(share) for share in shares] == [len(order) for order in orders]
-    assert sorted(sum(shares, [])) == list(range(size))
+    assert sorted(image for share in shares for image in share) == list(range(size))
 
 
 @pytest.mark.parametrize("flip", FLIPS)
