@@ -25,8 +25,8 @@ from ansnet.training.callbacks import StepLog
 from ansnet.training.checkpoint_io import WholeCheckpointIO
 from ansnet.training.checkpoints import Best, Last, MidEpoch
 from ansnet.training.classifier import ImageClassifier
+from ansnet.training.devices import number_of_processes, process_plugins
 from ansnet.training.finite import FiniteWatch
-from ansnet.training.devices import number_of_processes
 from ansnet.training.initialization import set_identity
 from ansnet.training.interruption import Interruption
 from ansnet.training.machine import device_options, device_type
@@ -121,7 +121,7 @@ def make_trainer(settings: Settings, interruption: Interruption | None = None) -
         limit_train_batches=settings.limit_batches,
         inference_mode=False,  # tensors made in it before training could not be updated while training
         logger=[RunBoard(folder), RunTable(folder), *other_loggers(settings, name)],
-        plugins=[WholeCheckpointIO()],
+        plugins=[WholeCheckpointIO(), *process_plugins(settings)],
         callbacks=[*changing(settings), *saving, *recording, SmoothedProgress()],
         detect_anomaly=settings.detect_anomaly,
         num_sanity_val_steps=0,  # the validation before training has run every step already

@@ -48,15 +48,20 @@ def number_of_processes(settings: Settings) -> int:
 def process_options(settings: Settings) -> dict[str, Any]:
     """What a trainer is told of its processes."""
     several = number_of_processes(settings) > 1
-    synchronizes = several and bool(settings.sync_batchnorm)
     return {
         "devices": settings.devices,
         "num_nodes": settings.num_nodes,
         # Lightning's own choice, but also where it sees a notebook, which it would fork
         "strategy": "ddp" if several and settings.strategy == "auto" else settings.strategy,
-        "sync_batchnorm": synchronizes and settings.ops == "torch",
-        "plugins": [SynchronizedBatchNorm()] if synchronizes and settings.ops == "ansnet" else None,
+        "sync_batchnorm": several and bool(settings.sync_batchnorm) and settings.ops == "torch",
     }
+
+
+def process_plugins(settings: Settings) -> list[Any]:
+    """The plugins that a trainer of several processes is given."""
+    several = number_of_processes(settings) > 1
+    synchronizes = several and settings.sync_batchnorm and settings.ops == "ansnet"
+    return [SynchronizedBatchNorm()] if synchronizes else []
 
 
 def check_images(settings: Settings, data: ImageDataModule) -> None:

@@ -80,9 +80,10 @@ def complete_by_device(settings: Settings) -> Settings:
             f"--compile {compilation}: there is no C++ compiler; install g++, name another one in "
             "the variable CXX, or use --compile none"
         )
-    threads = usable_threads() if settings.threads is None else settings.threads
-    found = {"precision": precision, "compile": compilation, "threads": threads}
-    return replace(settings, sync_batchnorm=synchronizes, **found)
+    processes = settings.devices if device == "cpu" else 1  # which share the cores
+    threads = settings.threads or max(1, usable_threads() // processes)
+    completed = replace(settings, precision=precision, compile=compilation, threads=threads)
+    return replace(completed, sync_batchnorm=synchronizes)
 
 
 def usable_threads() -> int:

@@ -17,7 +17,12 @@ from torch import Tensor, nn
 
 from ansnet.modules import BatchNorm2d, SyncBatchNorm
 from ansnet.training.build import make_data
-from ansnet.training.devices import SynchronizedBatchNorm, check_images, describe_processes
+from ansnet.training.devices import (
+    SynchronizedBatchNorm,
+    check_images,
+    describe_processes,
+    process_plugins,
+)
 from ansnet.training.launcher import check_processes, find_launcher, is_first_of_node
 from ansnet.training.machine import complete_by_device, device_options
 from ansnet.training.settings import Settings, SettingsError
@@ -162,7 +167,7 @@ def test_it_is_on_by_default_where_there_are_several(
 ) -> None:
     settings = complete_by_device(small_settings(tmp_path, **given))
     assert settings.sync_batchnorm is synchronises
-    assert bool(device_options(settings)["plugins"]) is synchronises
+    assert bool(process_plugins(settings)) is synchronises
     assert not device_options(settings)["sync_batchnorm"]
 
 
