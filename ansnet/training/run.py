@@ -17,8 +17,8 @@ from ansnet.data.batches import Batches
 from ansnet.training.adaptation import remarks
 from ansnet.training.anomaly import named
 from ansnet.training.build import make_classifier, make_data, make_trainer
-from ansnet.training.divergence import guessing, judge
 from ansnet.training.devices import check_images, describe_processes
+from ansnet.training.divergence import guessing, judge
 from ansnet.training.find_lr import HIGHEST, LOWEST, STEPS, RangeTest, Search, draw_search
 from ansnet.training.history import best_epoch, draw_curves, read_history
 from ansnet.training.interruption import Interrupted, Interruption
