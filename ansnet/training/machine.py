@@ -116,9 +116,9 @@ def check_detection(settings: Settings) -> None:
             "--detect-anomaly: with --precision 16-mixed gradients overflow by design, and the step is "
             "left out; use --precision bf16-mixed or 32-true"
         )
-    if settings.devices > 1:
+    if (processes := number_of_processes(settings)) > 1:
         raise SettingsError(
-            f"--detect-anomaly follows one process, not --devices {settings.devices}; use --devices 1"
+            f"--detect-anomaly follows one process, and not {processes}; use --devices 1 on one machine"
         )
 
 

@@ -9,8 +9,11 @@ import torch
 
 import commits
 import exports
+import long_run
 from control import Difference
 from measure import RESULTS, Measurement
+from memory_needed import Memory
+from odd_input import Tried
 from results import Row, Work, columns, means, ours, place, read, write
 from runs import Run
 from summary import summary
@@ -65,6 +68,9 @@ def test_what_is_recorded_has_the_columns_that_rows_are_added_under(file: Path) 
         "commits": commits.Row,
         "control": Difference,
         "exports": exports.Row,
+        "long_run": long_run.Row,
+        "memory_needed": Memory,
+        "odd_input": Tried,
         "time_to_accuracy": Run,
     }
     kind = kinds.get(benchmark, Row)

@@ -160,7 +160,7 @@ def test_the_line_is_not_that_of_the_machinery() -> None:
     ("given", "message"),
     [
         ({"precision": "16-mixed"}, "gradients overflow by design"),
-        ({"devices": 2}, "--detect-anomaly follows one process, not --devices 2"),
+        ({"devices": 2}, "--detect-anomaly follows one process, and not 2; use --devices 1"),
     ],
 )
 def test_where_it_would_be_misleading_it_is_refused(given: dict[str, Any], message: str) -> None:
