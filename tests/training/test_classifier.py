@@ -74,9 +74,19 @@ def test_it_trains_by_adam_at_a_thousandth_unless_it_is_told() -> None:
 
 def test_loss_and_accuracy_are_means_over_the_images() -> None:
     means = SubsetMeans()
-    means.update(torch.tensor([2.0, 0.25]), 1)
-    means.update(torch.tensor([4.0, 0.75]), 3)
-    assert (means.loss.compute().item(), means.accuracy.compute().item()) == (3.5, 0.625)
+    means.update(torch.tensor([2.0, 0.0]), 1)
+    means.update(torch.tensor([4.0, 2 / 3]), 3)
+    assert (means.loss.compute().item(), means.accuracy.compute().item()) == (3.5, 0.5)
+
+
+def test_an_accuracy_is_of_whole_images_in_any_order() -> None:
+    shares = [(i % 8 / 7, 7) for i in range(999)] + [(1 / 3, 3)]
+    for order in (shares, shares[::-1]):
+        means = SubsetMeans()
+        for share, images in order:
+            means.update(torch.tensor([0.0, share]), images)
+        right = torch.tensor(sum(round(share * images) for share, images in shares))
+        assert torch.equal(means.accuracy.compute(), right / sum(images for _, images in shares))
 
 
 def test_means_are_summed_in_float32_within_a_network_in_bfloat16() -> None:
