@@ -319,8 +319,8 @@ def test_the_device_decides_what_is_left_open(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(machine, "device_type", lambda _, device=device: device)
         assert completed("cifar10") == cifar10
         assert completed("shapes10") == shapes10
-    given = {"model": "vgg7", "dataset": "cifar10", "precision": "64-true", "compile": "operations"}
-    chosen = Settings.complete(given)
+    given = {"precision": "64-true", "compile": "operations", "threads": 1, "sync_batchnorm": False}
+    chosen = Settings.complete({"model": "vgg7", "dataset": "cifar10", **given})
     assert complete_by_device(chosen) == chosen
 
 
