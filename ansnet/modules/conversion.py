@@ -96,11 +96,8 @@ def synchronized(network: Module, process_group: Any = None, inplace: bool = Fal
             as it is, each process would normalise by its own images.
 
     Example:
-        >>> synchronized(Sequence(BatchNorm2d(8), ReLU()))
-        Sequence(
-          (0): SyncBatchNorm(8, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
-          (1): ReLU()
-        )
+        >>> [type(layer).__name__ for layer in synchronized(Sequence(BatchNorm2d(8), ReLU()))]
+        ['SyncBatchNorm', 'ReLU']
     """
     for name, module in network.named_modules():
         kind = type_before_parametrizations(module)
