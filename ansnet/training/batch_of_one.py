@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 
 from ansnet.models import create_model
+from ansnet.training.devices import number_of_processes
 from ansnet.training.settings import Settings, SettingsError
 
 
@@ -24,7 +25,8 @@ def check_batch_of_one(settings: Settings, num_classes: int, images: int) -> Non
     Raises:
         SettingsError: saying why.
     """
-    if min(settings.batch_size, images) > 1:
+    synchronizes = number_of_processes(settings) > 1 and settings.sync_batchnorm
+    if min(settings.batch_size, images) > 1 or synchronizes:  # by the images of all processes
         return
     with torch.device("meta"):  # on which nothing is computed
         network = create_model(settings.model, num_classes).train()

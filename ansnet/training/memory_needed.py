@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from ansnet.data import ImageDataModule
 from ansnet.models import Network, create_model
 from ansnet.training.batch_of_one import check_batch_of_one
+from ansnet.training.devices import number_of_processes
 from ansnet.training.machine import device_type
 from ansnet.training.memory_available import available_memory
 from ansnet.training.settings import Settings, SettingsError
@@ -153,7 +154,7 @@ def check_batch(settings: Settings, data: ImageDataModule) -> None:
     Raises:
         SettingsError: naming the largest that would fit; or see `check_batch_of_one`.
     """
-    images = -(-len(data.images("train").targets) // settings.devices)
+    images = -(-len(data.images("train").targets) // number_of_processes(settings))
     check_batch_of_one(settings, len(data.classes), images)
     check(settings, len(data.classes), min(settings.batch_size, images))
 

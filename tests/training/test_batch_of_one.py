@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansnet.training.batch_of_one import check_batch_of_one
 from ansnet.training.run import train
 from ansnet.training.settings import SettingsError
 from tests.training.small import few_shapes, small_settings
@@ -36,3 +38,11 @@ def test_batches_of_one_are_fine_elsewhere(tmp_path: Path) -> None:
     with few_shapes(3, 2):
         settings = small_settings(tmp_path, model="CNR(2), M(16), L(10)", batch_size=1, max_epochs=1)
         assert len(train(settings).history) == 2
+
+
+def test_batches_of_one_are_fine_where_processes_normalise_together(tmp_path: Path) -> None:
+    model = "M(4), LNR(8), L(10)"
+    settings = small_settings(tmp_path, model=model, batch_size=1, devices=2, sync_batchnorm=True)
+    check_batch_of_one(settings, 10, images=30)
+    with pytest.raises(SettingsError, match=r"^--batch-size 1: a batch normalisation"):
+        check_batch_of_one(replace(settings, sync_batchnorm=False), 10, images=30)
