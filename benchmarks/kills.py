@@ -91,7 +91,7 @@ def main() -> None:
         )
         while count.signals < options.kills:
             log_dir = Path(folder, f"killed_{count.trainings}")
-            train_through_kills(log_dir, options, moments, 3 * seconds, count)
+            train_through_kills(log_dir, options, moments, seconds, count)
             count.trainings += 1
             different = [part for part, value in outcome(log_dir).items() if value != expected[part]]
             count.same += not different

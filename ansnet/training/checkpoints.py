@@ -92,7 +92,7 @@ class MidEpoch(lightning.callbacks.Checkpoint):
         self.interruption = Interruption() if interruption is None else interruption
         self.saved_at = monotonic()
         self.step = 0
-        self.is_validation_due = False
+        self.is_validation_due = self.has_begun = False
         self.positions: list[dict[str, int]] = []
 
     def path(self, trainer: Trainer) -> Path:
@@ -110,6 +110,7 @@ class MidEpoch(lightning.callbacks.Checkpoint):
             loader: Any = trainer.train_dataloader
             loader.load_state_dict(position)
         self.positions = []
+        self.has_begun = True
         self.saved_at = monotonic()
         self.interruption.listen()
         self.interruption.waits = True

@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -24,18 +23,6 @@ from ansnet.training.settings import (
     takes_effect,
 )
 
-# what reading something else as a checkpoint ends in
-NO_CHECKPOINT = (
-    OSError,
-    EOFError,
-    AttributeError,
-    IndexError,
-    KeyError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    UnpicklingError,
-)
 PARTS = {
     "state_dict": dict,
     "hyper_parameters": dict,
@@ -45,6 +32,20 @@ PARTS = {
     "loops": dict,
     "epoch": int,
     "global_step": int,
+}
+
+COUNTERS = (
+    "epoch_progress",
+    "epoch_loop.batch_progress",
+    "epoch_loop.scheduler_progress",
+    "epoch_loop.val_loop.batch_progress",
+)
+# of each parameter
+MOMENTS = {
+    "adam": {"exp_avg", "exp_avg_sq"},
+    "adamw": {"exp_avg", "exp_avg_sq"},
+    "sgd": {"momentum_buffer"},
+    "muon": {"momentum_buffer"},
 }
 
 
@@ -90,18 +91,38 @@ def read_checkpoint(path: str) -> Checkpoint:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what torch has to say of pickles that are none of its own
             content = torch.load(path, map_location="cpu", weights_only=True)
-        if not all(isinstance(content[name], kind) for name, kind in PARTS.items()):
+        if type(content) is not dict or not all(
+            isinstance(content[name], kind) for name, kind in PARTS.items()
+        ):
             raise KeyError("another part")
+        if not isinstance(content["hyper_parameters"].get("classes"), list | tuple | None):
+            raise TypeError("classes of another type")
         progress = content["loops"]["fit_loop"]["epoch_progress"]["current"]
         epochs, is_within = int(progress["processed"]), progress["started"] > progress["processed"]
         settings = settings_in(content, path)
+        check_progress(content["loops"]["fit_loop"])
+        for schedule in content["lr_schedulers"]:
+            if type(schedule["last_epoch"]) is not int:
+                raise TypeError("a schedule of another type")
         for optimizer in content["optimizer_states"]:
             optimizer["state"].values(), [group["params"] for group in optimizer["param_groups"]]
     except SettingsError:  # of the record beside it
         raise
-    except NO_CHECKPOINT as error:
+    except Exception as error:  # what is no checkpoint makes it raise nearly anything
         raise SettingsError(f"{given}: this is no checkpoint of a run; name one") from error
     return Checkpoint(path, settings, epochs, content["global_step"], is_within, content)
+
+
+def check_progress(loops: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint that does not say where its training is: Lightning would begin anew.
+
+    Raises:
+        KeyError, TypeError: a counter is missing, or no number.
+    """
+    for name in COUNTERS:
+        for counters in (loops[name]["total"], loops[name]["current"]):
+            if not counters or any(type(each) is not int for each in counters.values()):
+                raise TypeError(f"{name} has other counters")
 
 
 def settings_in(content: Mapping[str, Any], path: str) -> dict[str, Any] | None:
@@ -189,6 +210,7 @@ def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> Checkpo
             f"{given}: the checkpoint is of an older ansnet, which did not tell weights from biases; "
             "train anew"
         )
+    check_moments(given, content["optimizer_states"][0], settings, classifier)
     averaged = "current_model_state" in content
     if averaged != (settings.ema is not None):
         kind, advice = (
@@ -205,6 +227,28 @@ def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> Checkpo
         )
     check_schedule(checkpoint, settings)
     return checkpoint
+
+
+def check_moments(
+    given: str, optimizer: Mapping[str, Any], settings: Settings, classifier: ImageClassifier
+) -> None:
+    """Refuse the state of another optimizer, or of other parameters.
+
+    Raises:
+        SettingsError: naming the checkpoint.
+    """
+    numbers = [number for group in optimizer["param_groups"] for number in group["params"]]
+    groups = classifier.make_optimizer().param_groups
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    needs_any = settings.optimizer != "sgd" or optimizer["param_groups"][0].get("momentum") != 0
+    for number, parameter in zip(numbers, parameters, strict=False):
+        state = optimizer["state"].get(number, {})
+        held = {name for name, each in state.items() if shape_of(each) == parameter.shape}
+        if len(numbers) != len(parameters) or (needs_any and not held >= MOMENTS[settings.optimizer]):
+            raise SettingsError(
+                f"{given}: what the optimizer keeps is missing in it, or of another network; train "
+                f"anew, or begin with its weights by --weights {settings.resume}"
+            )
 
 
 def check_schedule(checkpoint: Checkpoint, settings: Settings) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import torch
 
@@ -17,6 +18,7 @@ from ansnet.data.batches import Batches
 from ansnet.training.adaptation import remarks
 from ansnet.training.anomaly import named
 from ansnet.training.build import make_classifier, make_data, make_trainer
+from ansnet.training.checkpoints import MidEpoch
 from ansnet.training.devices import check_images, describe_processes
 from ansnet.training.divergence import guessing, judge
 from ansnet.training.find_lr import HIGHEST, LOWEST, STEPS, RangeTest, Search, draw_search
@@ -90,7 +92,12 @@ def train(settings: Settings, interruption: Interruption | None = None) -> Resul
                 draw_search(search, picture)
                 print(f"{search}: {picture}")
         training, validation, untouched = loaders(settings, data)
-        with told_to_end(trainer, settings, interruption), closing(settings, trainer), named(trainer):
+        with (
+            told_to_end(trainer, settings, interruption),
+            restored(trainer, settings),
+            closing(settings, trainer),
+            named(trainer),
+        ):
             if settings.resume is None:
                 trainer.validate(classifier, [validation, untouched], verbose=False)
             trainer.fit(classifier, training, validation, ckpt_path=settings.resume)
@@ -145,6 +152,28 @@ def told_to_end(
         if trainer.is_global_zero and table.is_file() and len(history := read_history(table)) > 1:
             draw_curves(history, title(settings), log_dir / "curves.png")
         raise
+
+
+@contextmanager
+def restored(trainer: lightning.Trainer, settings: Settings) -> Iterator[None]:
+    """Name a checkpoint that looked like one, and cannot be taken up.
+
+    Raises:
+        SettingsError: as `check_checkpoint`, of what only the trainer finds.
+    """
+    try:
+        yield
+    except (SettingsError, OSError):
+        raise
+    except Exception as error:
+        callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+        has_begun = any(isinstance(each, MidEpoch) and each.has_begun for each in callbacks)
+        if settings.resume is None or has_begun:
+            raise
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise SettingsError(
+            f"--resume {settings.resume}: the checkpoint is damaged ({reason}); name another"
+        ) from error
 
 
 def is_over(trainer: lightning.Trainer) -> bool:

@@ -170,6 +170,8 @@ ODD: dict[str, Callable[[dict[str, Any]], Any]] = {
     "a list": lambda _: [1, 2],
     "a tensor": lambda _: torch.zeros(3),
     "only weights": lambda content: content["state_dict"],
+    "classes that are a number": changed("hyper_parameters", "classes", to=3),
+    "a tensor of text's length": lambda _: torch.zeros(4, 4),
     **{
         f"{key} is {value!r}": changed(key, to=value)
         for key in ("state_dict", "callbacks", "optimizer_states", "loops", "epoch", "global_step")
@@ -181,6 +183,11 @@ ODD: dict[str, Callable[[dict[str, Any]], Any]] = {
     "a setting of another type": changed(KEY, "settings", "lr", to="high"),
     "a record of another type": changed(KEY, to=[1]),
     "optimizer of text": changed("optimizer_states", to=["text"]),
+    "a schedule of text": changed("lr_schedulers", 0, "last_epoch", to="text"),
+    "a counter of text": changed(
+        "loops", "fit_loop", "epoch_loop.batch_progress", "current", "ready", to="text"
+    ),
+    "no counters": changed("loops", "fit_loop", "epoch_loop.batch_progress", "total", to={}),
 }
 
 
@@ -230,7 +237,28 @@ def test_a_checkpoint_of_another_network_or_optimizer_is_refused(last: str, tmp_
     del content["optimizer_states"][0]["param_groups"][1]
     with pytest.raises(SettingsError, match="of an older ansnet, which did not tell weights from"):
         resumed(content)
+    for state in ({}, {0: {"momentum_buffer": "text"}}, {0: {"momentum_buffer": torch.zeros(3)}}):
+        content = torch.load(last, weights_only=True)
+        content["optimizer_states"][0]["state"] = state
+        with pytest.raises(SettingsError, match="what the optimizer keeps is missing in it, or of an"):
+            resumed(content)
     assert not (tmp_path / "logs").exists()
+
+
+DAMAGED: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "log": lambda content: content["callbacks"].update(StepLog=7),
+    "means": lambda content: content[KEY].update(means={"other": {}}),
+}
+
+
+@pytest.mark.parametrize("part", DAMAGED)
+def test_what_only_the_trainer_finds_is_told_in_one_line(last: str, tmp_path: Path, part: str) -> None:
+    content, path = torch.load(last, weights_only=True), tmp_path / "damaged.ckpt"
+    DAMAGED[part](content)
+    torch.save(content, path)
+    given = {"max_epochs": 2, "schedule": "constant", "log_dir": str(tmp_path / "logs")}
+    with pytest.raises(SettingsError, match=r"damaged\.ckpt: the checkpoint is damaged \(.*; name an"):
+        train(settings_from(str(path), given))
 
 
 def test_where_a_checkpoint_is_of_is_said(last: str) -> None:
