@@ -26,8 +26,9 @@ from typing import Any
 import torch
 
 from ansnet.training.memory_needed import needed
+from ansnet.training.recipes import RECIPES
 from ansnet.training.run import train
-from ansnet.training.settings import RECIPES, Settings
+from ansnet.training.settings import Settings
 from measure import RESULTS
 from results import MIB, Conditions, append, conditions
 

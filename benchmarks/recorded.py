@@ -23,7 +23,8 @@ from ansnet.models import list_models
 from ansnet.models import recorded as package
 from ansnet.models.recorded import Recorded
 from ansnet.training.comparison import Group, Record, grouped, read_record
-from ansnet.training.settings import recommended_recipe, takes_effect
+from ansnet.training.recipes import recommended_recipe
+from ansnet.training.settings import takes_effect
 
 REFERENCE = Path(__file__).parents[1] / "lightning_logs/reference"
 TABLE = Path(package.__file__).with_name(package.FILE)

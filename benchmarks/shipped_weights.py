@@ -32,7 +32,7 @@ from ansnet.models.weights import WeightsError, read_weights, write_weights
 from ansnet.training.comparison import RecordError
 from ansnet.training.evaluation import Evaluation, evaluate
 from ansnet.training.history import read_history
-from ansnet.training.settings import Recipe
+from ansnet.training.recipes import Recipe
 from ansnet.training.trained import read_trained
 from measure import OWN
 from summary import markdown

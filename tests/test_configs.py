@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from ansnet.commands.train import make_parser
-from ansnet.training.settings import Recipe, Settings, takes_effect
+from ansnet.training.recipes import Recipe
+from ansnet.training.settings import Settings, takes_effect
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
 RECOMMENDED = {"vgg7_fast": "vgg7", "vgg7bn": "vgg7bn", "resnet9": "resnet9"}

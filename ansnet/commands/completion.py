@@ -63,6 +63,6 @@ def complete_runs(prefix: str, parsed_args: Namespace, **_: Any) -> Iterable[str
 
 def complete_models(**_: Any) -> Iterable[str]:
     """Names of models."""
-    from ansnet.training.settings import RECIPES
+    from ansnet.training.recipes import RECIPES
 
     return [*RECIPES]

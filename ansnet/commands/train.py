@@ -23,7 +23,8 @@ from ansnet.commands.runs import NoRunError, find_resumable
 from ansnet.commands.terminal import can_show
 from ansnet.training.interruption import Interrupted, Interruption
 from ansnet.training.options import declared
-from ansnet.training.settings import Recipe, Settings, SettingsError
+from ansnet.training.recipes import Recipe
+from ansnet.training.settings import Settings, SettingsError
 from ansnet.training.waiting import bound_spinning
 
 PROG = "python -m ansnet train"

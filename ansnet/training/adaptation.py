@@ -12,7 +12,8 @@ from pathlib import Path
 from ansnet.data.datamodule import DataError, ImageDataModule
 from ansnet.data.layout import Layout, read_layout
 from ansnet.data.registry import DATA_MODULES, FOLDER
-from ansnet.training.settings import Recipe, Settings, SettingsError
+from ansnet.training.recipes import Recipe
+from ansnet.training.settings import Settings, SettingsError
 
 STEPS_AN_EPOCH = 20
 SMALLEST_BATCH = 16

@@ -20,8 +20,8 @@ from ansnet.training.description import (
 )
 from ansnet.training.metrics import accuracy
 from ansnet.training.muon import Muon
+from ansnet.training.recipes import OPTIMIZERS, SCHEDULES
 from ansnet.training.schedule import learning_rate_factor
-from ansnet.training.settings import OPTIMIZERS, SCHEDULES
 from ansnet.training.views import other_views
 
 if TYPE_CHECKING:

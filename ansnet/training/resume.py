@@ -12,14 +12,17 @@ from typing import Any
 import torch
 
 from ansnet.training.classifier import ImageClassifier
+from ansnet.training.datasets import FOLDER
 from ansnet.training.options import declared, flag
 from ansnet.training.record import KEY
 from ansnet.training.settings import (
     DATA_DIR_VARIABLE,
     Settings,
     SettingsError,
-    check_fixed,
+    check_effect,
+    check_values,
     defaults,
+    plain,
     takes_effect,
 )
 
@@ -166,7 +169,7 @@ def settings_from(path: str, given: Mapping[str, Any]) -> Settings:
         given: settings by name.
 
     Raises:
-        SettingsError: see `read_checkpoint` and `Settings.going_on`; or an older checkpoint does not
+        SettingsError: see `read_checkpoint` and `going_on`; or an older checkpoint does not
             say its settings.
     """
     before = read_checkpoint(path).settings
@@ -180,7 +183,56 @@ def settings_from(path: str, given: Mapping[str, Any]) -> Settings:
         before["log_dir"] = str(folder.parents[3])
     if not Path(before["data_dir"]).is_dir():
         before["data_dir"] = os.environ.get(DATA_DIR_VARIABLE, before["data_dir"])
-    return Settings.going_on(before, given, path)
+    return going_on(before, given, path)
+
+
+def going_on(before: Mapping[str, Any], given: Mapping[str, Any], checkpoint: str) -> Settings:
+    """Settings of a run that goes on from a checkpoint.
+
+    Args:
+        before: those that the checkpoint names.
+        given: what is given beside it, by name.
+        checkpoint: its path.
+
+    Raises:
+        SettingsError: what is given has no effect on a training that goes on.
+    """
+    given = {name: plain(value) for name, value in given.items()}
+    if given.get("weights"):
+        raise SettingsError(f"--resume {checkpoint} goes on with its own weights; leave --weights out")
+    if given.get("find_lr"):
+        raise SettingsError(
+            "--find-lr cannot search for a training that goes on with its own rate, that of "
+            f"--resume {checkpoint}; leave one of them out"
+        )
+    values = {**before, "find_lr": False, **given, "resume": checkpoint}
+    check_values(values)
+    check_fixed(before, values)
+    for name in given:
+        if values[name] not in (False, 0, "none", None):
+            check_effect(name, values)
+    return Settings(**values)
+
+
+def check_fixed(before: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Refuse to go on with another value of what a training cannot change on its way.
+
+    Raises:
+        SettingsError: naming the option, and its value before.
+    """
+    for setting in fields(Settings):
+        name = setting.name
+        if not declared(setting).fixed or values[name] == before[name]:
+            continue
+        if name == "dataset" and all(each[name].startswith(FOLDER) for each in (before, values)):
+            continue  # it may have been moved
+        now, then = (flag(name, each[name]) for each in (values, before))
+        unset = before[name] is None or before[name] is False
+        raise SettingsError(
+            f"--resume {values['resume']}: the checkpoint is of a training "
+            f"{'without' if unset else 'with'} {flag(name, None) if unset else then}, and cannot go on "
+            f"with {now}; leave it out"
+        )
 
 
 def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> Checkpoint:

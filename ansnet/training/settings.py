@@ -9,7 +9,6 @@ from math import isfinite
 from typing import Any
 
 from jsonargparse.typing import (
-    ClosedUnitInterval,
     NonNegativeFloat,
     NonNegativeInt,
     OpenUnitInterval,
@@ -20,11 +19,8 @@ from jsonargparse.typing import (
 
 from ansnet.training.datasets import DATASETS, FOLDER, dataset_name
 from ansnet.training.options import Need, declared, flag, option
+from ansnet.training.recipes import OPTIMIZER_DEFAULTS, RECIPES, Recipe, recommended_recipe
 
-OPTIMIZERS = ("adam", "adamw", "sgd", "muon")
-SCHEDULES = ("constant", "linear", "cosine")
-FLIPS = ("random", "alternating", "none")
-BORDERS = ("black", "reflect")
 OPERATIONS = ("ansnet", "torch")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 COMPILATIONS = ("none", "operations", "network")
@@ -36,165 +32,9 @@ LARGEST_SEED = 2**32 - 1  # that numpy takes
 
 Duration = restricted_string_type("Duration", r"^\d+:[0-2]?\d:[0-5]?\d:[0-5]?\d$")
 
-AUGMENTED = Need("augment", bool, True)
-
 
 class SettingsError(ValueError):
     """Settings that cannot be carried out together or on this machine."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """The settings that a model is recommended to be trained with.
-
-    The sources are named where each is carried out: `ansnet.data.augmentation.Augmentation`,
-    `ansnet.training.initialization`, `ansnet.training.muon`, `ansnet.training.schedule`,
-    `ansnet.training.classifier`, `ansnet.training.views`. What the recipes below reached, and others,
-    are in ``configs/``.
-    """
-
-    max_epochs: int = option("training", "epochs to train", kind=PositiveInt)
-    batch_size: int = option("training", "images a step and device", kind=PositiveInt, fixed=True)
-    optimizer: str = option(
-        "training",
-        "adamw's and muon's weight decay is decoupled",
-        choices=OPTIMIZERS,
-        fixed=True,
-    )
-    lr: float = option(
-        "training",
-        "learning rate, at its highest",
-        kind=PositiveFloat,
-        needs=[Need("find_lr", lambda finds: not finds, False)],
-    )
-    bias_lr_factor: float = option(
-        "training",
-        "what that of biases and normalisations is multiplied by",
-        1.0,
-        kind=NonNegativeFloat,
-    )
-    momentum: float = option(
-        "training",
-        "of sgd and muon",
-        0.9,
-        kind=NonNegativeFloat,
-        needs=[Need("optimizer", lambda optimizer: optimizer in ("sgd", "muon"), "sgd")],
-    )
-    nesterov: bool = option(
-        "training",
-        "Nesterov's momentum, for sgd",
-        False,
-        needs=[
-            Need("optimizer", lambda optimizer: optimizer == "sgd", "sgd"),
-            Need("momentum", bool, 0.9),
-        ],
-    )
-    weight_decay: float = option(
-        "training", "pull of the weights towards 0", 0.0, kind=NonNegativeFloat
-    )
-    decay_biases: bool = option(
-        "training",
-        "biases and normalisations decay as well",
-        False,
-        needs=[Need("weight_decay", bool, 5e-4)],
-    )
-    schedule: str = option(
-        "training",
-        "how the learning rate falls to 0, step by step",
-        "constant",
-        choices=SCHEDULES,
-    )
-    warmup: float = option(
-        "training", "share of the training in which it rises before", 0.0, kind=ClosedUnitInterval
-    )
-    label_smoothing: float = option(
-        "training", "share of the target for all classes", 0.0, kind=ClosedUnitInterval
-    )
-    augment: bool = option(
-        "data",
-        "flip and crop the training images at random",
-        False,
-        needs=[Need("overfit_batches", lambda few: few is None, None)],
-    )
-    flip: str = option(
-        "data",
-        "flip an image by chance, in every second epoch, or never",
-        "random",
-        choices=FLIPS,
-        needs=[AUGMENTED],
-    )
-    border: str = option(
-        "data",
-        "what a crop takes beyond the image",
-        "black",
-        choices=BORDERS,
-        needs=[AUGMENTED],
-    )
-    cutout: int = option(
-        "data",
-        "side of the square painted over, in pixels; 0 for none",
-        0,
-        kind=NonNegativeInt,
-        needs=[AUGMENTED],
-    )
-    identity_init: bool = option(
-        "training",
-        "convolutions start with filters that copy their channels",
-        False,
-        fixed=True,
-    )
-    test_time_flip: bool = option(
-        "training", "at the end, validate also by images and their mirror images", False
-    )
-    test_time_shift: bool = option(
-        "training", "at the end, validate also by images shifted by a pixel", False
-    )
-
-
-NEWCOMER = Recipe(max_epochs=2, batch_size=32, optimizer="adam", lr=5e-4)
-VGG7_FAST = Recipe(
-    max_epochs=2,
-    batch_size=500,
-    optimizer="muon",
-    lr=0.1,
-    momentum=0.6,
-    schedule="linear",
-    warmup=0.2,
-    test_time_flip=True,
-)
-VGG7BN = replace(
-    VGG7_FAST,
-    max_epochs=10,
-    label_smoothing=0.1,
-    augment=True,
-    border="reflect",
-    bias_lr_factor=64.0,
-    identity_init=True,
-)
-RESNET9 = replace(VGG7BN, max_epochs=12, flip="alternating", test_time_shift=True)
-RECIPES = {"vgg7": VGG7_FAST, "vgg7bn": VGG7BN, "resnet9": RESNET9}
-# of a network that nobody has tried: one of 8 and 16 filters learns less at a factor of 64
-NOTATION = replace(VGG7BN, bias_lr_factor=1.0)
-
-# what goes with an optimizer that is not the recipe's
-OPTIMIZER_DEFAULTS: dict[str, dict[str, Any]] = {
-    "adam": {"lr": 1e-3},
-    "adamw": {"lr": 1e-3, "weight_decay": 0.01},
-    "sgd": {"lr": 0.01, "momentum": 0.9},
-    "muon": {"lr": 0.1, "momentum": 0.6},
-}
-
-
-def recommended_recipe(model: str, dataset: str) -> Recipe:
-    """The recipe that completes what the command line leaves open."""
-    if dataset == "shapes10":
-        return NEWCOMER
-    recipe = RECIPES.get(model, NOTATION)
-    if dataset == "cifar10":
-        return recipe
-    from ansnet.training.adaptation import adapted
-
-    return adapted(recipe, dataset)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -450,57 +290,6 @@ class Settings(Recipe):
                 f"--resume {values['resume']} goes on with its own weights; leave --weights out"
             )
         return cls(**values)
-
-    @classmethod
-    def going_on(cls, before: Mapping[str, Any], given: Mapping[str, Any], checkpoint: str) -> Settings:
-        """Settings of a run that goes on from a checkpoint.
-
-        Args:
-            before: those that the checkpoint names.
-            given: what is given beside it, by name.
-            checkpoint: its path.
-
-        Raises:
-            SettingsError: what is given has no effect on a training that goes on.
-        """
-        given = {name: plain(value) for name, value in given.items()}
-        if given.get("weights"):
-            raise SettingsError(
-                f"--resume {checkpoint} goes on with its own weights; leave --weights out"
-            )
-        if given.get("find_lr"):
-            raise SettingsError(
-                "--find-lr cannot search for a training that goes on with its own rate, that of "
-                f"--resume {checkpoint}; leave one of them out"
-            )
-        values = {**before, "find_lr": False, **given, "resume": checkpoint}
-        check_values(values)
-        check_fixed(before, values)
-        for name in given:
-            if values[name] not in (False, 0, "none", None):
-                check_effect(name, values)
-        return cls(**values)
-
-
-def check_fixed(before: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    """Refuse to go on with another value of what a training cannot change on its way.
-
-    Raises:
-        SettingsError: naming the option, and its value before.
-    """
-    for setting in fields(Settings):
-        name = setting.name
-        if not declared(setting).fixed or values[name] == before[name]:
-            continue
-        if name == "dataset" and all(each[name].startswith(FOLDER) for each in (before, values)):
-            continue  # it may have been moved
-        now, then = (flag(name, each[name]) for each in (values, before))
-        unset = before[name] is None or before[name] is False
-        raise SettingsError(
-            f"--resume {values['resume']}: the checkpoint is of a training "
-            f"{'without' if unset else 'with'} {flag(name, None) if unset else then}, and cannot go on "
-            f"with {now}; leave it out"
-        )
 
 
 def defaults(settings: type[Settings]) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from shlex import quote
 
 from ansnet.compatibility import lightning
 from ansnet.training.history import draw_curves, read_history
+from ansnet.training.recipes import OPTIMIZER_DEFAULTS
 from ansnet.training.resume import Checkpoint, read_checkpoint
-from ansnet.training.settings import OPTIMIZER_DEFAULTS, Settings, SettingsError
+from ansnet.training.settings import Settings, SettingsError
 
 # as torch/csrc/autograd/engine.cpp has it
 RETURNED = re.compile(r"Function '(\w+?)(?:Backward\d*)?' returned nan values in its (\d+)th output")

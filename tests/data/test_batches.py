@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ansnet.data.augmentation import Augmentation
 from ansnet.data.batches import Batches, Images, Order, seeded
-from ansnet.training.settings import FLIPS
+from ansnet.training.recipes import FLIPS
 
 
 def numbered(size: int, side: int = 1) -> Images:

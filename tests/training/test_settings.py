@@ -10,18 +10,16 @@ import pytest
 
 from ansnet.commands.train import make_parser
 from ansnet.training.options import flag
-from ansnet.training.settings import (
+from ansnet.training.recipes import (
     NEWCOMER,
     NOTATION,
     OPTIMIZERS,
     RESNET9,
     VGG7_FAST,
     VGG7BN,
-    Settings,
-    SettingsError,
     recommended_recipe,
-    takes_effect,
 )
+from ansnet.training.settings import Settings, SettingsError, takes_effect
 
 
 def completed(**given: Any) -> Settings:

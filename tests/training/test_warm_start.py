@@ -13,6 +13,7 @@ from ansnet.data import Shapes10DataModule
 from ansnet.models import Network, WeightsError, pretrained
 from ansnet.models.weights import TrainedNetwork, write_weights
 from ansnet.training.history import read_history
+from ansnet.training.resume import going_on
 from ansnet.training.settings import Settings, SettingsError
 from ansnet.training.warm_start import begin_with_weights, load_weights
 
@@ -103,7 +104,7 @@ def test_those_that_come_with_the_model_are_found(
 def test_they_cannot_be_given_to_a_run_that_is_resumed() -> None:
     before = asdict(Settings.complete({"dataset": "shapes10"}))
     with pytest.raises(SettingsError, match=r"--resume a\.ckpt goes on with its own weights"):
-        Settings.going_on(before, {"weights": "pretrained"}, "a.ckpt")
+        going_on(before, {"weights": "pretrained"}, "a.ckpt")
 
 
 @pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning")
