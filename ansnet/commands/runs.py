@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ansnet.commands.parser import Mistake, shortened
-
-# what a run goes on from; the first is there only while an epoch is going on, or was broken off
-RESUMABLE = ("mid-epoch.ckpt", "last.ckpt")
+from ansnet.training.settings import RESUMABLE
 
 
 class NoRunError(Mistake):

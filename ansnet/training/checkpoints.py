@@ -9,12 +9,12 @@ from typing import Any
 from ansnet.compatibility import lightning
 from ansnet.training.callbacks import StepLog
 from ansnet.training.interruption import Interruption
+from ansnet.training.settings import MID_EPOCH
 
 Trainer = lightning.Trainer
 LightningModule = lightning.LightningModule
 WeightAveraging = lightning.callbacks.WeightAveraging
 
-MID_EPOCH = "mid-epoch.ckpt"
 VALIDATION = "epoch_loop.val_loop.batch_progress"
 # how Lightning knows a validation that has begun, and has to be gone through
 BEGUN = {"ready": 1, "started": 1, "processed": 0, "completed": 0}

@@ -29,9 +29,9 @@ from ansnet.training.batch_of_one import check_batch_of_one
 from ansnet.training.devices import number_of_processes
 from ansnet.training.machine import device_type
 from ansnet.training.memory_available import available_memory
+from ansnet.training.recipes import MOMENTS
 from ansnet.training.settings import Settings, SettingsError
 
-MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1, "muon": 1}
 BYTES = {"64-true": (8, 8), "bf16-true": (2, 2), "16-mixed": (4, 2), "bf16-mixed": (4, 2)}
 """Of a weight and of a number of an activation; of other precisions 4 and 4."""
 GIB = 2**30
@@ -81,7 +81,9 @@ def needed(settings: Settings, num_classes: int) -> Needed:
         network = create_model(settings.model, num_classes)
     of_weight, of_activation = BYTES.get(str(settings.precision), (4, 4))
     parameters = of_weight * sum(each.numel() for each in network.parameters())
-    moments = MOMENTS[settings.optimizer] if settings.optimizer != "sgd" or settings.momentum else 0
+    moments = (
+        len(MOMENTS[settings.optimizer]) if settings.optimizer != "sgd" or settings.momentum else 0
+    )
     averages = int(settings.ema is not None)
     traced = trace(network)
     # generated code computes again what is quick to compute, but never a convolution's input

@@ -19,6 +19,13 @@ OPTIMIZERS = ("adam", "adamw", "sgd", "muon")
 SCHEDULES = ("constant", "linear", "cosine")
 FLIPS = ("random", "alternating", "none")
 BORDERS = ("black", "reflect")
+# of an optimizer, what it keeps for each number of a weight, by the names in a checkpoint
+MOMENTS = {
+    "adam": ("exp_avg", "exp_avg_sq"),
+    "adamw": ("exp_avg", "exp_avg_sq"),
+    "sgd": ("momentum_buffer",),
+    "muon": ("momentum_buffer",),
+}
 AUGMENTED = Need("augment", bool, True)
 
 

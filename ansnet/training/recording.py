@@ -8,13 +8,12 @@ from pathlib import Path
 from shlex import quote
 from types import TracebackType
 
-from ansnet.commands.runs import RESUMABLE
 from ansnet.compatibility import lightning
 from ansnet.files import failed_to_write, free_space, try_folder, why
 from ansnet.training.classifier import ImageClassifier
-from ansnet.training.settings import Settings, SettingsError
+from ansnet.training.recipes import MOMENTS
+from ansnet.training.settings import RESUMABLE, Settings, SettingsError
 
-MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1, "muon": 1}  # numbers that an optimizer keeps for a weight
 # checkpoints: the best, the best before, the last, one within an epoch, and the one being written
 AT_ONCE = 5
 BESIDE = 1_000_000  # bytes, of the pictures and tables of a short run
@@ -61,7 +60,7 @@ def checkpoint_size(settings: Settings, classifier: ImageClassifier) -> int:
     state: int = sum(tensor.nbytes for tensor in classifier.state_dict().values())
     weights: int = sum(parameter.nbytes for parameter in classifier.parameters())
     keeps_none = settings.optimizer == "sgd" and not settings.momentum
-    moments = 0 if keeps_none else MOMENTS[settings.optimizer]
+    moments = 0 if keeps_none else len(MOMENTS[settings.optimizer])
     averages = 0 if settings.ema is None else 1
     return state * (1 + averages) + weights * moments
 

@@ -14,6 +14,7 @@ import torch
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.datasets import FOLDER
 from ansnet.training.options import declared, flag
+from ansnet.training.recipes import MOMENTS
 from ansnet.training.record import KEY
 from ansnet.training.settings import (
     DATA_DIR_VARIABLE,
@@ -43,13 +44,6 @@ COUNTERS = (
     "epoch_loop.scheduler_progress",
     "epoch_loop.val_loop.batch_progress",
 )
-# of each parameter
-MOMENTS = {
-    "adam": {"exp_avg", "exp_avg_sq"},
-    "adamw": {"exp_avg", "exp_avg_sq"},
-    "sgd": {"momentum_buffer"},
-    "muon": {"momentum_buffer"},
-}
 
 
 @dataclass(frozen=True)
@@ -296,7 +290,9 @@ def check_moments(
     for number, parameter in zip(numbers, parameters, strict=False):
         state = optimizer["state"].get(number, {})
         held = {name for name, each in state.items() if shape_of(each) == parameter.shape}
-        if len(numbers) != len(parameters) or (needs_any and not held >= MOMENTS[settings.optimizer]):
+        if len(numbers) != len(parameters) or (
+            needs_any and not held.issuperset(MOMENTS[settings.optimizer])
+        ):
             raise SettingsError(
                 f"{given}: what the optimizer keeps is missing in it, or of another network; train "
                 f"anew, or begin with its weights by --weights {settings.resume}"

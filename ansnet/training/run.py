@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from ansnet.commands.runs import RESUMABLE
 from ansnet.compatibility import lightning
 from ansnet.data import ImageDataModule
 from ansnet.data.batches import Batches
@@ -30,7 +29,7 @@ from ansnet.training.memory_needed import check_batch
 from ansnet.training.recording import Recording, check_log_dir, check_space
 from ansnet.training.report import Result, describe_run, introduction
 from ansnet.training.resume import check_checkpoint
-from ansnet.training.settings import Settings, SettingsError
+from ansnet.training.settings import RESUMABLE, Settings, SettingsError
 from ansnet.training.stopped import closing
 
 

@@ -27,6 +27,9 @@ COMPILATIONS = ("none", "operations", "network")
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true")
 STRATEGIES = ("auto", "ddp")
 CLIPPINGS = ("norm", "value")
+MID_EPOCH = "mid-epoch.ckpt"
+# what a run goes on from; the first is there only while an epoch is going on, or was broken off
+RESUMABLE = (MID_EPOCH, "last.ckpt")
 DATA_DIR_VARIABLE = "ANSNET_DATA_DIR"
 LARGEST_SEED = 2**32 - 1  # that numpy takes
 

@@ -13,11 +13,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from ansnet.commands.runs import find_resumable
 from ansnet.compatibility import lightning
-from ansnet.training.checkpoints import MID_EPOCH, MidEpoch
+from ansnet.training.checkpoints import MidEpoch
 from ansnet.training.interruption import Interrupted, Interruption
 from ansnet.training.report import Result
 from ansnet.training.run import train
-from ansnet.training.settings import Settings
+from ansnet.training.settings import MID_EPOCH, Settings
 from tests.training.small import few_shapes, small_settings
 from tests.training.test_run import rows
 
