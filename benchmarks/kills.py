@@ -84,7 +84,7 @@ def main() -> None:
     with TemporaryDirectory(dir=options.log_dir) as folder:
         whole = Path(folder, "whole")
         start = time.monotonic()
-        finish(begin(whole))
+        finish(begin(whole), whole)
         expected, seconds = outcome(whole), trained_seconds(whole)
         print(
             f"whole: {time.monotonic() - start:.0f} s, of them {seconds:.1f} s of training", flush=True
@@ -144,7 +144,7 @@ def train_through_kills(
             return
         is_saved = any(log_dir.rglob("checkpoints/*.ckpt"))
         process = begin(log_dir, "--resume") if is_saved else begin(log_dir)
-    finish(process)
+    finish(process, log_dir)
 
 
 def begin(log_dir: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -169,9 +169,12 @@ def await_training(process: subprocess.Popen[str], log_dir: Path) -> bool:
     return False
 
 
-def finish(process: subprocess.Popen[str]) -> None:
+def finish(process: subprocess.Popen[str], log_dir: Path) -> None:
     if code := process.wait(LIMIT):
-        raise SystemExit(f"a training that was not killed ended with {code}")
+        if "so nothing is left of --max-epochs" in log_dir.with_suffix(".txt").read_text():
+            return  # it was killed when it had come to its end
+        last = log_dir.with_suffix(".txt").read_text().splitlines()[-5:]
+        raise SystemExit("\n".join([f"a training that was not killed ended with {code}:", *last]))
 
 
 def last_folder(log_dir: Path) -> Path:

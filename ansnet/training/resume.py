@@ -13,6 +13,7 @@ import torch
 
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.datasets import FOLDER
+from ansnet.training.history import read_rows
 from ansnet.training.options import declared, flag
 from ansnet.training.recipes import MOMENTS
 from ansnet.training.record import KEY
@@ -266,13 +267,26 @@ def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> Checkpo
             f"{given}: the checkpoint is of a training {kind} averaged weights, and goes on so; "
             f"{advice}"
         )
-    if checkpoint.epochs >= settings.max_epochs:
+    if checkpoint.epochs >= settings.max_epochs and is_recorded(checkpoint):
         raise SettingsError(
             f"{given}: {checkpoint.epochs} epochs are completed, so nothing is left of --max-epochs "
             f"{settings.max_epochs}; name a higher number"
         )
     check_schedule(checkpoint, settings)
     return checkpoint
+
+
+def is_recorded(checkpoint: Checkpoint) -> bool:
+    """Whether the record of a run has all that its last checkpoint says, and its picture.
+
+    It has not if the run was killed between the two. Then it is gone on with to complete the record.
+    """
+    folder, said = Path(checkpoint.path).resolve().parent.parent, checkpoint.content.get(KEY)
+    table = folder / "metrics.csv"
+    if said is None or not table.is_file():
+        return True  # or there is none to be completed
+    rows = sum(1 for _ in read_rows(table))
+    return rows >= said["rows"] + bool(said["unwritten"]) and (folder / "curves.png").is_file()
 
 
 def check_moments(
@@ -307,6 +321,8 @@ def check_schedule(checkpoint: Checkpoint, settings: Settings) -> None:
     """
     before = checkpoint.settings
     if before is None or checkpoint.epochs < before["max_epochs"] or settings.schedule == "constant":
+        return
+    if checkpoint.epochs >= settings.max_epochs:  # its record is to be completed, and nothing trained
         return
     if before["schedule"] != "constant":
         raise SettingsError(

@@ -14,6 +14,7 @@ import torch
 from ansnet.compatibility import lightning
 from ansnet.data import ImageDataModule
 from ansnet.data.batches import Batches
+from ansnet.files import copy
 from ansnet.training.adaptation import remarks
 from ansnet.training.anomaly import named
 from ansnet.training.build import make_classifier, make_data, make_trainer
@@ -104,6 +105,8 @@ def train(settings: Settings, interruption: Interruption | None = None) -> Resul
         if isinstance(logger, lightning.loggers.WandbLogger):
             logger.experiment.finish()  # or a repetition would be recorded as the same run
     log_dir = Path(str(trainer.log_dir))
+    if resumed is not None and resumed.epochs >= settings.max_epochs and trainer.is_global_zero:
+        copy(resumed.path, log_dir / "checkpoints" / "last.ckpt")  # there was nothing left to train
     # by the first process, which has written it, perhaps to a disk that no other machine has
     own = read_history(log_dir / "metrics.csv") if trainer.is_global_zero else []
     history = trainer.strategy.broadcast(own)

@@ -13,11 +13,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from ansnet.commands.runs import find_resumable
 from ansnet.compatibility import lightning
-from ansnet.training.checkpoints import MidEpoch
+from ansnet.training.checkpoints import Last, MidEpoch
 from ansnet.training.interruption import Interrupted, Interruption
 from ansnet.training.report import Result
 from ansnet.training.run import train
-from ansnet.training.settings import MID_EPOCH, Settings
+from ansnet.training.settings import MID_EPOCH, Settings, SettingsError
 from tests.training.small import few_shapes, small_settings
 from tests.training.test_run import rows
 
@@ -144,6 +144,30 @@ def test_a_run_that_is_told_to_end_saves_and_goes_on(
     assert interrupted.checkpoint == find_resumable("last", tmp_path)
     resumed = train(settings(tmp_path, **chosen, resume=str(interrupted.checkpoint)))
     assert_the_same(resumed, expected)
+
+
+def test_a_run_that_was_killed_after_its_last_checkpoint_has_its_record_completed(
+    whole: tuple[Result, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, chosen = whole
+
+    original = Last._save_checkpoint
+
+    def die(self: Last, trainer: lightning.Trainer, path: str) -> None:
+        original(self, trainer, path)
+        if trainer.current_epoch == 1:
+            raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Last, "_save_checkpoint", die)
+        with pytest.raises(KilledError):
+            train(settings(tmp_path, **chosen))
+    (killed,) = tmp_path.rglob("last.ckpt")
+    resumed = train(settings(tmp_path, **chosen, resume=str(killed)))
+    assert_the_same(resumed, expected)
+    again = str(resumed.log_dir / "checkpoints" / "last.ckpt")
+    with pytest.raises(SettingsError, match="2 epochs are completed, so nothing is left"):
+        train(settings(tmp_path, **chosen, resume=again))
 
 
 def test_an_epoch_that_was_broken_off_by_the_time_goes_on_from_within(

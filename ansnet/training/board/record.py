@@ -79,12 +79,14 @@ class BoardRecord(lightning.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.by_class = list(state_dict["by_class"])
 
-    def on_train_start(self, trainer: Trainer, module: Module) -> None:
-        self.start = perf_counter()
-        self.seen, self.is_due = None, False
+    def on_fit_start(self, trainer: Trainer, module: Module) -> None:
         if trainer.ckpt_path is not None:
             for step, shares in self.by_class:
                 self.write(trainer, module, earlier(shares, step))
+
+    def on_train_start(self, trainer: Trainer, module: Module) -> None:
+        self.start = perf_counter()
+        self.seen, self.is_due = None, False
 
     def on_train_batch_start(self, trainer: Trainer, module: Module, batch: Any, index: int) -> None:
         if not boards(trainer):
