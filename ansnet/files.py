@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from glob import escape
 from pathlib import Path
 from secrets import token_hex
@@ -219,6 +219,39 @@ def try_folder(folder: Path | str, *names: str) -> None:
         raise
     except OSError as error:
         raise of_file(error, folder) from error
+
+
+@contextmanager
+def held(folder: Path | str) -> Iterator[None]:
+    """Let others know by `is_held` that somebody is at work in a folder.
+
+    The system forgets it when the process is over, however it ends. Where it has no such thing (it is
+    ``flock``'s), nothing is done.
+    """
+    with ExitStack() as stack:
+        with suppress(ImportError, OSError):
+            from fcntl import LOCK_EX, LOCK_NB, flock
+
+            number = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, number)
+            flock(number, LOCK_EX | LOCK_NB)
+        yield
+
+
+def is_held(folder: Path | str) -> bool:
+    """Whether somebody is at work in a folder, as far as can be known."""
+    with ExitStack() as stack:
+        try:
+            from fcntl import LOCK_NB, LOCK_SH, flock
+
+            number = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, number)
+            flock(number, LOCK_SH | LOCK_NB)
+        except BlockingIOError:
+            return True
+        except (ImportError, OSError):
+            return False
+    return False
 
 
 def free_space(folder: Path | str) -> int:

@@ -135,14 +135,14 @@ def train_through_kills(
             pass
         else:
             break
-        count.in_write += any(log_dir.rglob("*.tmp*"))
+        count.in_write += any(log_dir.glob("notation/*/checkpoints/.*.tmp"))
         process.send_signal(how)
         code = process.wait(LIMIT)
         count.signals += 1
         count.terminated += how is signal.SIGTERM
         if how is signal.SIGTERM and code == 0:  # it was through when it came
             return
-        is_saved = any(log_dir.rglob("checkpoints/*.ckpt"))
+        is_saved = any(log_dir.glob("notation/*/checkpoints/*.ckpt"))
         process = begin(log_dir, "--resume") if is_saved else begin(log_dir)
     finish(process, log_dir)
 
@@ -161,9 +161,9 @@ def begin(log_dir: Path, *arguments: str) -> subprocess.Popen[str]:
 
 def await_training(process: subprocess.Popen[str], log_dir: Path) -> bool:
     """Wait until a run has made its folder, and say whether it is going on."""
-    known = set(log_dir.glob("*/version_*"))
+    known = set(log_dir.glob("notation/version_*"))
     while process.poll() is None:
-        if set(log_dir.glob("*/version_*")) - known:
+        if set(log_dir.glob("notation/version_*")) - known:
             return True
         time.sleep(0.02)
     return False

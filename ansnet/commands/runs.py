@@ -50,6 +50,7 @@ def find_resumable(run: str, log_dir: Path) -> Path:
         folder = last_saved(log_dir, RESUMABLE)
     else:
         folder = only_folder(run, log_dir)
+        folder = folder.parent if folder.name == "checkpoints" else folder
     found = [path for name in RESUMABLE if (path := folder / "checkpoints" / name).is_file()]
     if not found:
         raise NoRunError(f"{folder} holds no checkpoint to go on from; train anew")

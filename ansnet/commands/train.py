@@ -115,7 +115,7 @@ def run(parser: OneLineParser, arguments: Sequence[str], interruption: Interrupt
         print(f"{subject(given)}: loading torch", flush=True)
     bound_spinning()
     try:
-        settings = settings_of(parser, arguments)
+        settings = settings_of(parser, arguments, interruption)
     except (NoRunError, SettingsError) as error:
         parser.error(str(error))
 
@@ -161,7 +161,9 @@ def subject(given: Any) -> str:
     return f"{given.model} on {given.dataset}"
 
 
-def settings_of(parser: OneLineParser, arguments: Sequence[str]) -> Settings:
+def settings_of(
+    parser: OneLineParser, arguments: Sequence[str], interruption: Interruption
+) -> Settings:
     """The settings of a command line: with ``--resume``, those of the checkpoint but for what is given.
 
     Raises:
@@ -184,13 +186,14 @@ def settings_of(parser: OneLineParser, arguments: Sequence[str]) -> Settings:
         checkpoint = find_resumable(given["resume"], Path(given["log_dir"]))
     except NoRunError as error:
         raise NoRunError(f"--resume {shortened(given['resume'])}: {error}") from error
+    interruption.checkpoint = checkpoint
 
     from ansnet.training.resume import settings_from
 
     names = {setting.name for setting in fields(Settings)} - {"resume"}
     by_hand = vars(parser.parse_args(arguments, defaults=False))
     chosen = {name: value for name, value in by_hand.items() if name in names and value is not None}
-    return settings_from(str(checkpoint), chosen)
+    return settings_from(str(checkpoint), chosen, parser.options_in(arguments))
 
 
 def farewell(interrupted: Interrupted, prog: str) -> str:
@@ -201,6 +204,8 @@ def farewell(interrupted: Interrupted, prog: str) -> str:
     if interrupted.log_dir is not None and (interrupted.log_dir / "curves.png").is_file():
         lines.append(f"curves       {interrupted.log_dir / 'curves.png'}")
     lines.append(f"go on with   {prog} --resume {quote(str(interrupted.checkpoint))}")
+    if interrupted.left:
+        lines.append(f"left out     {interrupted.left}")
     return "\n".join(lines)
 
 

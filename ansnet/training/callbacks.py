@@ -104,7 +104,8 @@ class StepLog(lightning.Callback):
         self.images, self.interval_start = 0, now
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        module.log("images_per_second", self.epoch_images / self.epoch_seconds)
+        speed = self.epoch_images / self.epoch_seconds if self.epoch_seconds else 0.0
+        module.log("images_per_second", speed)
         module.log("training_seconds", self.training_seconds)
 
 

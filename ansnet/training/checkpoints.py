@@ -54,6 +54,8 @@ class Best(lightning.callbacks.ModelCheckpoint):
 class Last(lightning.callbacks.ModelCheckpoint):
     """The checkpoint of the last epoch. When it is there, what it takes the place of is removed.
 
+    But not where the epoch was broken off: then the run goes on from within it, and from what was best.
+
     Not `save_last` of the best, which copies the last that was saved: the best.
     """
 
@@ -63,8 +65,8 @@ class Last(lightning.callbacks.ModelCheckpoint):
 
     def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
         super()._save_checkpoint(trainer, filepath)
-        self.best.remove_outdone(trainer)
-        if trainer.is_last_batch:  # an epoch that was broken off goes on from within
+        if trainer.is_last_batch:
+            self.best.remove_outdone(trainer)
             trainer.strategy.remove_checkpoint(str(Path(filepath).with_name(MID_EPOCH)))
 
 
@@ -92,7 +94,7 @@ class MidEpoch(lightning.callbacks.Checkpoint):
         self.interruption = Interruption() if interruption is None else interruption
         self.saved_at = monotonic()
         self.step = 0
-        self.is_validation_due = self.has_begun = False
+        self.is_validation_due = self.has_begun = self.stops = False
         self.positions: list[dict[str, int]] = []
 
     def path(self, trainer: Trainer) -> Path:
@@ -126,7 +128,14 @@ class MidEpoch(lightning.callbacks.Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
-        if trainer.is_last_batch or trainer.global_step == self.step:
+        is_within_step = trainer.global_step == self.step and not trainer.is_last_batch
+        if is_within_step:  # whose gradients would be lost: what stops the training waits for its end
+            self.stops |= trainer.should_stop
+            trainer.should_stop = False
+            return
+        trainer.should_stop |= self.stops
+        self.stops = False
+        if trainer.is_last_batch:
             return
         if self.is_due(trainer) or trainer.should_stop:
             if self.step_log.steps:

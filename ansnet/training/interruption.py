@@ -22,6 +22,7 @@ class Interrupted(BaseException):
         log_dir: where the run is recorded; None before there is a record.
         checkpoint: what it can go on from; None if nothing has been trained.
         done: how far it has come, in words.
+        left: what the command that goes on does not do of what was asked for, in a line.
     """
 
     def __init__(self, signum: int) -> None:
@@ -29,7 +30,7 @@ class Interrupted(BaseException):
         self.signum = signum
         self.log_dir: Path | None = None
         self.checkpoint: Path | None = None
-        self.done = ""
+        self.done = self.left = ""
 
     @property
     def exit_code(self) -> int:
@@ -53,6 +54,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self.signum: int | None = None
+        self.checkpoint: Path | None = None  # that the run has come from
         self.waits = False
         self.before: dict[int, Any] = {}
 
@@ -79,7 +81,7 @@ class Interruption:
             os._exit(128 + signum)
         self.signum = signum
         if not self.waits:
-            raise Interrupted(signum)
+            raise self.end()
         name = Interrupted(signum).name
         say(f"\n{name}: ends when this step is taken and saved; once more, and it ends at once\n")
 
@@ -89,7 +91,9 @@ class Interruption:
 
     def end(self) -> Interrupted:
         """What to raise when everything is saved; of several processes only one may have been told."""
-        return Interrupted(signal.SIGTERM if self.signum is None else self.signum)
+        interrupted = Interrupted(signal.SIGTERM if self.signum is None else self.signum)
+        interrupted.checkpoint = self.checkpoint
+        return interrupted
 
 
 def say(text: str) -> None:

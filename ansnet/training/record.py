@@ -80,8 +80,7 @@ class Record(lightning.Callback):
 
     A run that goes on is recorded in a folder of its own. It begins with the rows that the run before
     had at the checkpoint, and with the best checkpoint until then, which stays the best until a later
-    epoch is better. Where one of them is missing, the record begins with the checkpoint, and a line
-    says so.
+    epoch is better. Where one of them is missing, a line says so, and it begins with the checkpoint.
 
     Args:
         settings: of the run.
@@ -123,19 +122,13 @@ class Record(lightning.Callback):
         metrics_csv = folder.parent / "metrics.csv"
         named = state.get("best_model_path") or ("" if said else "best-*.ckpt")
         earlier_best = folder / Path(named).name if named else None  # none within the first epoch
-        needed = [metrics_csv] if earlier_best is None else [earlier_best, metrics_csv]
-        missing = [path for path in needed if not path.is_file()]
-        if missing:
-            if trainer.is_global_zero:
-                print(f"only what follows the checkpoint is recorded: there is no {missing[0]}")
+        missing = [path for path in (earlier_best, metrics_csv) if path and not path.is_file()]
+        if missing and trainer.is_global_zero:
+            print(f"what it recorded before is not all there: there is no {missing[0]}")
+        if metrics_csv not in missing:
+            self.take_rows(trainer, metrics_csv, checkpoint)
+        if earlier_best in missing:
             return
-        # a checkpoint of an older ansnet does not say how many
-        steps = checkpoint["global_step"]
-        rows = read_rows(metrics_csv, said["rows"]) if said else read_steps(metrics_csv, steps)
-        for step, figures in rows:
-            log(trainer, figures, step)
-        if said.get("unwritten"):
-            log(trainer, said["unwritten"], steps - 1)
         # as it would be had the folder been this run's from the start
         state["dirpath"] = best.dirpath
         if earlier_best is not None:
@@ -145,6 +138,15 @@ class Record(lightning.Callback):
                 copy(earlier_best, own_best)
             state["best_model_path"] = state["kth_best_model_path"] = str(own_best)
             state["best_k_models"] = {str(own_best): state["best_model_score"]}
+
+    def take_rows(self, trainer: Trainer, metrics_csv: Path, checkpoint: dict[str, Any]) -> None:
+        said, steps = checkpoint.get(KEY, {}), checkpoint["global_step"]
+        # a checkpoint of an older ansnet does not say how many
+        rows = read_rows(metrics_csv, said["rows"]) if said else read_steps(metrics_csv, steps)
+        for step, figures in rows:
+            log(trainer, figures, step)
+        if said.get("unwritten"):
+            log(trainer, said["unwritten"], steps - 1)
 
 
 def tables(trainer: Trainer) -> list[Table]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ansnet.compatibility import lightning
 from ansnet.files import whole, why
-from ansnet.training.interruption import Interruption
+from ansnet.training.interruption import Interrupted, Interruption
 from ansnet.training.progress import readable_duration
 from ansnet.training.recording import UnwrittenError
 from ansnet.training.report import Result
@@ -140,6 +140,9 @@ def repeat(settings: Settings, times: int, interruption: Interruption | None = N
     for seed in range(settings.seed, settings.seed + times):
         try:
             result = train(replace(settings, seed=seed), interruption)
+        except Interrupted as interrupted:
+            interrupted.left = f"the seeds after {seed}, and the table of --repeat {times}"
+            raise
         except TrainingStopped as stopped:
             stopped.details["seed"] = f"{seed}"
             if runs:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ansnet.files import is_held
 from ansnet.training.classifier import ImageClassifier
 from ansnet.training.datasets import FOLDER
 from ansnet.training.history import read_rows
@@ -154,7 +155,9 @@ def fits(value: Any, annotation: str) -> bool:
     return any(isinstance(value, kinds[name]) for name in wanted)  # type: ignore[arg-type]
 
 
-def settings_from(path: str, given: Mapping[str, Any]) -> Settings:
+def settings_from(
+    path: str, given: Mapping[str, Any], asked_for: Collection[str] | None = None
+) -> Settings:
     """The settings of a run that goes on: those of the checkpoint, but for what is given.
 
     It is recorded where the run before is, and reads the data where that did, if there is some.
@@ -162,11 +165,17 @@ def settings_from(path: str, given: Mapping[str, Any]) -> Settings:
     Args:
         path: of the checkpoint.
         given: settings by name.
+        asked_for: names of those that the user gave by hand; see `Settings.complete`.
 
     Raises:
         SettingsError: see `read_checkpoint` and `going_on`; or an older checkpoint does not
             say its settings.
     """
+    run = Path(path).resolve().parent.parent
+    if is_held(run):
+        raise SettingsError(
+            f"--resume {path}: its run is still going on; end it before, or name another"
+        )
     before = read_checkpoint(path).settings
     if before is None:
         raise SettingsError(
@@ -174,36 +183,43 @@ def settings_from(path: str, given: Mapping[str, Any]) -> Settings:
             "is not beside it; put it back into its run's folder"
         )
     folder = Path(path) if len(Path(path).parts) > 4 else Path(path).resolve()
-    if folder.parent.name == "checkpoints":
+    if folder.parent.name == "checkpoints" and folder.parents[1].name.startswith("version_"):
         before["log_dir"] = str(folder.parents[3])
     if not Path(before["data_dir"]).is_dir():
         before["data_dir"] = os.environ.get(DATA_DIR_VARIABLE, before["data_dir"])
-    return going_on(before, given, path)
+    return going_on(before, given, path, asked_for)
 
 
-def going_on(before: Mapping[str, Any], given: Mapping[str, Any], checkpoint: str) -> Settings:
+def going_on(
+    before: Mapping[str, Any],
+    given: Mapping[str, Any],
+    checkpoint: str,
+    asked_for: Collection[str] | None = None,
+) -> Settings:
     """Settings of a run that goes on from a checkpoint.
 
     Args:
         before: those that the checkpoint names.
         given: what is given beside it, by name.
         checkpoint: its path.
+        asked_for: see `settings_from`.
 
     Raises:
         SettingsError: what is given has no effect on a training that goes on.
     """
     given = {name: plain(value) for name, value in given.items()}
-    if given.get("weights"):
+    asked = given.keys() if asked_for is None else given.keys() & asked_for
+    if given.get("weights") and "weights" in asked:
         raise SettingsError(f"--resume {checkpoint} goes on with its own weights; leave --weights out")
-    if given.get("find_lr"):
+    if given.get("find_lr") and "find_lr" in asked:
         raise SettingsError(
             "--find-lr cannot search for a training that goes on with its own rate, that of "
             f"--resume {checkpoint}; leave one of them out"
         )
-    values = {**before, "find_lr": False, **given, "resume": checkpoint}
+    values = {**before, **given, "find_lr": False, "resume": checkpoint}
     check_values(values)
     check_fixed(before, values)
-    for name in given:
+    for name in asked:
         if values[name] not in (False, 0, "none", None):
             check_effect(name, values)
     return Settings(**values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -14,7 +14,7 @@ import torch
 from ansnet.compatibility import lightning
 from ansnet.data import ImageDataModule
 from ansnet.data.batches import Batches
-from ansnet.files import copy
+from ansnet.files import copy, held
 from ansnet.training.adaptation import remarks
 from ansnet.training.anomaly import named
 from ansnet.training.build import make_classifier, make_data, make_trainer
@@ -31,7 +31,7 @@ from ansnet.training.recording import Recording, check_log_dir, check_space
 from ansnet.training.report import Result, describe_run, introduction
 from ansnet.training.resume import check_checkpoint
 from ansnet.training.settings import RESUMABLE, Settings, SettingsError
-from ansnet.training.stopped import closing
+from ansnet.training.stopped import TrainingStopped, closing
 
 
 def train(settings: Settings, interruption: Interruption | None = None) -> Result:
@@ -93,6 +93,7 @@ def train(settings: Settings, interruption: Interruption | None = None) -> Resul
                 print(f"{search}: {picture}")
         training, validation, untouched = loaders(settings, data)
         with (
+            at_work(trainer),
             told_to_end(trainer, settings, interruption),
             restored(trainer, settings),
             closing(settings, trainer),
@@ -110,7 +111,7 @@ def train(settings: Settings, interruption: Interruption | None = None) -> Resul
     # by the first process, which has written it, perhaps to a disk that no other machine has
     own = read_history(log_dir / "metrics.csv") if trainer.is_global_zero else []
     history = trainer.strategy.broadcast(own)
-    if len(history) < 2 and settings.max_time is not None:
+    if trainer.global_step == 0 and settings.max_time is not None:
         raise SettingsError(
             f"--max-time {settings.max_time} was over before the first step; give it more"
         )
@@ -137,19 +138,25 @@ def train(settings: Settings, interruption: Interruption | None = None) -> Resul
     )
 
 
+def at_work(trainer: lightning.Trainer) -> AbstractContextManager[None]:
+    """Let other runs know that this one is going on: by its first process."""
+    folder = Path(str(trainer.log_dir))  # which the others ask the first one for
+    return held(folder) if trainer.is_global_zero else nullcontext()
+
+
 @contextmanager
 def told_to_end(
     trainer: lightning.Trainer, settings: Settings, interruption: Interruption | None
 ) -> Iterator[None]:
     """Leave what a run leaves also where it is told to end, and have it say what it can go on from."""
     try:
-        yield
+        with as_interrupted(interruption):
+            yield
         if interruption is not None and interruption.asked() and not is_over(trainer):
             raise interruption.end()  # in an epoch that was the last one for another reason
     except Interrupted as interrupted:
         log_dir = interrupted.log_dir = Path(str(trainer.log_dir))
-        if interrupted.checkpoint is None:
-            interrupted.checkpoint = newest(log_dir / "checkpoints", settings.resume)
+        interrupted.checkpoint = newest(log_dir / "checkpoints", interrupted.checkpoint)
         table = log_dir / "metrics.csv"
         if trainer.is_global_zero and table.is_file() and len(history := read_history(table)) > 1:
             draw_curves(history, title(settings), log_dir / "curves.png")
@@ -178,16 +185,27 @@ def restored(trainer: lightning.Trainer, settings: Settings) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def as_interrupted(interruption: Interruption | None) -> Iterator[None]:
+    """Take an error for the end that was asked for: what is ended in the middle may fail to close."""
+    try:
+        yield
+    except Exception as error:
+        if interruption is None or not interruption.asked() or isinstance(error, TrainingStopped):
+            raise
+        raise interruption.end() from error
+
+
 def is_over(trainer: lightning.Trainer) -> bool:
     return trainer.max_epochs is not None and trainer.current_epoch >= trainer.max_epochs
 
 
-def newest(folder: Path, before: str | None) -> Path | None:
+def newest(folder: Path, before: Path | None) -> Path | None:
     """The checkpoint that a run can go on from: its own, or else the one that it has come from."""
     for checkpoint in [folder / name for name in RESUMABLE]:
         if checkpoint.is_file():
             return checkpoint
-    return None if before is None else Path(before)
+    return before
 
 
 def title(settings: Settings) -> str:

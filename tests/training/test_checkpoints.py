@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from ansnet.commands.runs import find_resumable
 from ansnet.compatibility import lightning
-from ansnet.training.checkpoints import Last, MidEpoch
+from ansnet.training.checkpoints import Best, Last, MidEpoch
 from ansnet.training.interruption import Interrupted, Interruption
 from ansnet.training.report import Result
 from ansnet.training.run import train
@@ -188,6 +188,41 @@ def test_an_epoch_that_was_broken_off_by_the_time_goes_on_from_within(
     assert checkpoint.name == MID_EPOCH
     assert (checkpoint.parent / "last.ckpt").is_file()
     assert_the_same(train(settings(tmp_path, **chosen, resume=str(checkpoint))), expected)
+
+
+def test_what_was_best_before_an_epoch_that_was_broken_off_stays(
+    whole: tuple[Result, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, chosen = whole
+    original = MidEpoch.on_train_batch_end
+
+    def over(self: MidEpoch, trainer: lightning.Trainer, *arguments: Any) -> None:
+        trainer.should_stop = trainer.current_epoch == 1
+        original(self, trainer, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MidEpoch, "on_train_batch_end", over)
+        # whatever the accuracy of what there is of the second epoch, it is taken for better
+        patch.setattr(Best, "check_monitor_top_k", lambda *_: True)
+        early = train(settings(tmp_path, **chosen))
+    assert early.history[-1].epoch == 2
+    assert len(list((early.log_dir / "checkpoints").glob("best-*.ckpt"))) == 2
+    checkpoint = str(find_resumable("last", tmp_path))
+    assert_the_same(train(settings(tmp_path, **chosen, resume=checkpoint)), expected)
+
+
+def test_an_error_on_the_way_to_the_end_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(*_: Any) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        raise OSError("Writer is closed")
+
+    with monkeypatch.context() as patch, Interruption() as interruption:
+        patch.setattr(MidEpoch, "on_train_batch_end", told)
+        with pytest.raises(Interrupted) as error:
+            train(settings(tmp_path), interruption)
+    assert error.value.exit_code == 143
 
 
 def test_within_an_epoch_nothing_is_saved_before_it_is_time(tmp_path: Path) -> None:

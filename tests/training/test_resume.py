@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
 import torch
 import yaml
 
+from ansnet.files import held
 from ansnet.training.options import declared
 from ansnet.training.record import KEY
 from ansnet.training.report import Result
@@ -72,6 +74,31 @@ def test_it_is_recorded_beside_the_run_before(
     assert settings_from("last.ckpt", {}).log_dir == str(log_dir)
     monkeypatch.chdir(log_dir.parent)
     assert settings_from(str(Path(last).relative_to(Path.cwd())), {}).log_dir == log_dir.name
+
+
+def test_a_run_that_has_been_moved_is_recorded_where_the_settings_say(
+    result: Result, tmp_path: Path
+) -> None:
+    for place in (tmp_path / "moved", tmp_path / "moved" / "deeper" / "once more"):
+        copytree(result.log_dir / "checkpoints", place / "checkpoints")
+        found = settings_from(str(place / "checkpoints" / "last.ckpt"), {})
+        assert found.log_dir == str(result.log_dir.parent.parent)
+
+
+def test_what_a_file_says_besides_may_be_without_effect(last: str) -> None:
+    before = read_checkpoint(last).settings
+    assert before is not None
+    given = {**before, "cutout": 8}
+    found = settings_from(last, given, asked_for=[])
+    assert (found.cutout, found.augment, found.resume) == (8, False, last)
+    with pytest.raises(SettingsError, match="--cutout 8 has no effect"):
+        settings_from(last, given, asked_for=["cutout"])
+
+
+def test_a_run_that_is_going_on_is_left_alone(result: Result, last: str) -> None:
+    with held(result.log_dir), pytest.raises(SettingsError, match="its run is still going on"):
+        settings_from(last, {})
+    settings_from(last, {})
 
 
 OTHERS = {
