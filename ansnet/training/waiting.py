@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 
-SPINS = "1000"  # measured by benchmarks/spinning.py
+SPINS = "10000"  # measured by benchmarks/spinning.py
 OTHER_WISHES = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 
 

@@ -9,7 +9,9 @@ import torch
 
 import commits
 import exports
+import kills
 import long_run
+import spinning
 from control import Difference
 from measure import RESULTS, Measurement
 from memory_needed import Memory
@@ -71,6 +73,8 @@ def test_what_is_recorded_has_the_columns_that_rows_are_added_under(file: Path) 
         "long_run": long_run.Row,
         "memory_needed": Memory,
         "odd_input": Tried,
+        "kills": kills.Row,
+        "spinning": spinning.Row,
         "time_to_accuracy": Run,
     }
     kind = kinds.get(benchmark, Row)

@@ -19,7 +19,7 @@ print(os.environ.get("GOMP_SPINCOUNT"))
 @pytest.mark.parametrize(
     ("environment", "before", "spins"),
     [
-        ({}, "", "1000"),
+        ({}, "", "10000"),
         ({"GOMP_SPINCOUNT": "7"}, "", "7"),
         ({"OMP_WAIT_POLICY": "ACTIVE"}, "", "None"),
         ({}, "import torch", "None"),  # too late
