@@ -196,6 +196,7 @@ class ImageClassifier(lightning.LightningModule):
         self.normalisation = normalisation
         self.dataset = dataset
         self.origin: str | None = None
+        self.told: list[dict[str, Any]] = []  # what the optimizer was made with
         self.augmented_accuracy = Share()
         self.train_means = SubsetMeans()
         self.val_means = SubsetMeans()
@@ -350,7 +351,7 @@ class ImageClassifier(lightning.LightningModule):
 
         Fused optimizers walk through both in the order of memory, and do not check that it is one.
         """
-        if self.trainer.ckpt_path is not None:
+        if self.trainer.ckpt_path is not None and self.told:  # a subclass may make its own optimizer
             self.take_what_is_told()
         for parameter, state in self.trainer.optimizers[0].state.items():
             for name, moment in state.items():

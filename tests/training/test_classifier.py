@@ -241,7 +241,7 @@ def test_the_moments_of_a_checkpoint_are_laid_out_as_the_weights(
     state = optimizer.state[network.weight]
     before = {name: value.clone() for name, value in state.items()}
     state["exp_avg"] = state["exp_avg"].contiguous()  # as read from another run's
-    pretend(monkeypatch, optimizers=[optimizer], ckpt_path=None)
+    pretend(monkeypatch, optimizers=[optimizer], ckpt_path="a.ckpt")
     classifier.on_train_start()
     assert state["exp_avg"].stride() == network.weight.stride()
     for name, value in state.items():
