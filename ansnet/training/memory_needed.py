@@ -29,7 +29,7 @@ from ansnet.training.batch_of_one import check_batch_of_one
 from ansnet.training.devices import number_of_processes
 from ansnet.training.machine import device_type
 from ansnet.training.memory_available import available_memory
-from ansnet.training.recipes import MOMENTS
+from ansnet.training.recipes import numbers_kept
 from ansnet.training.settings import Settings, SettingsError
 
 BYTES = {"64-true": (8, 8), "bf16-true": (2, 2), "16-mixed": (4, 2), "bf16-mixed": (4, 2)}
@@ -81,9 +81,7 @@ def needed(settings: Settings, num_classes: int) -> Needed:
         network = create_model(settings.model, num_classes)
     of_weight, of_activation = BYTES.get(str(settings.precision), (4, 4))
     parameters = of_weight * sum(each.numel() for each in network.parameters())
-    moments = (
-        len(MOMENTS[settings.optimizer]) if settings.optimizer != "sgd" or settings.momentum else 0
-    )
+    moments = numbers_kept(settings.optimizer, settings.momentum)
     averages = int(settings.ema is not None)
     traced = trace(network)
     # generated code computes again what is quick to compute, but never a convolution's input

@@ -181,3 +181,8 @@ def recommended_recipe(model: str, dataset: str) -> Recipe:
     from ansnet.training.adaptation import adapted
 
     return adapted(recipe, dataset)
+
+
+def numbers_kept(optimizer: str, momentum: float) -> int:
+    """How many numbers an optimizer keeps for each one of a weight."""
+    return 0 if optimizer == "sgd" and not momentum else len(MOMENTS[optimizer])

@@ -11,7 +11,7 @@ from types import TracebackType
 from ansnet.compatibility import lightning
 from ansnet.files import failed_to_write, free_space, try_folder, why
 from ansnet.training.classifier import ImageClassifier
-from ansnet.training.recipes import MOMENTS
+from ansnet.training.recipes import numbers_kept
 from ansnet.training.settings import RESUMABLE, Settings, SettingsError
 
 # checkpoints: the best, the best before, the last, one within an epoch, and the one being written
@@ -59,8 +59,7 @@ def checkpoint_size(settings: Settings, classifier: ImageClassifier) -> int:
     """Bytes of a checkpoint's tensors: the network's, the optimizer's for each weight, and averages."""
     state: int = sum(tensor.nbytes for tensor in classifier.state_dict().values())
     weights: int = sum(parameter.nbytes for parameter in classifier.parameters())
-    keeps_none = settings.optimizer == "sgd" and not settings.momentum
-    moments = 0 if keeps_none else len(MOMENTS[settings.optimizer])
+    moments = numbers_kept(settings.optimizer, settings.momentum)
     averages = 0 if settings.ema is None else 1
     return state * (1 + averages) + weights * moments
 

@@ -31,7 +31,7 @@ from ansnet.training.recording import Recording, check_log_dir, check_space
 from ansnet.training.report import Result, describe_run, introduction
 from ansnet.training.resume import check_checkpoint
 from ansnet.training.settings import RESUMABLE, Settings, SettingsError
-from ansnet.training.stopped import TrainingStopped, closing
+from ansnet.training.stopped import TrainingStopped, closing, draw, title
 
 
 def train(settings: Settings, interruption: Interruption | None = None) -> Result:
@@ -157,9 +157,8 @@ def told_to_end(
     except Interrupted as interrupted:
         log_dir = interrupted.log_dir = Path(str(trainer.log_dir))
         interrupted.checkpoint = newest(log_dir / "checkpoints", interrupted.checkpoint)
-        table = log_dir / "metrics.csv"
-        if trainer.is_global_zero and table.is_file() and len(history := read_history(table)) > 1:
-            draw_curves(history, title(settings), log_dir / "curves.png")
+        if trainer.is_global_zero:
+            draw(log_dir, title(settings))
         raise
 
 
@@ -206,10 +205,6 @@ def newest(folder: Path, before: Path | None) -> Path | None:
         if checkpoint.is_file():
             return checkpoint
     return before
-
-
-def title(settings: Settings) -> str:
-    return f"{settings.model} on {settings.dataset}"
 
 
 def loaders(settings: Settings, data: ImageDataModule) -> tuple[Batches, Batches, Batches]:

@@ -71,7 +71,7 @@ def closing(settings: Settings, trainer: lightning.Trainer) -> Iterator[None]:
     except TrainingStopped as stopped:
         folder = Path(str(trainer.log_dir))
         if trainer.is_global_zero:
-            draw(folder, f"{settings.model} on {settings.dataset}")
+            draw(folder, title(settings))
             stopped.details |= {"recorded in": str(folder), **way_on(settings, folder)}
         trainer.strategy.barrier()  # before another process ends, and with it perhaps this one
         stopped.is_told = trainer.is_global_zero
@@ -79,6 +79,11 @@ def closing(settings: Settings, trainer: lightning.Trainer) -> Iterator[None]:
         by_lightning = type(environment).__name__ == "LightningEnvironment"  # not torchrun, nor SLURM
         stopped.exit_code = 0 if by_lightning and trainer.local_rank > 0 else 1
         raise
+
+
+def title(settings: Settings) -> str:
+    """Of the picture of a run's curves."""
+    return f"{settings.model} on {settings.dataset}"
 
 
 def draw(folder: Path, title: str) -> None:
