@@ -11,7 +11,7 @@ bytes saved for each image of a batch of N, a training needs at its peak
 where L is the largest output of a layer. The factor 2 is for gradients and for what a heap does not use
 again at once; it is not derived, but found beside what runs have needed
 (``benchmarks/memory_needed.py``). Only what cannot be, by the first, is refused; a batch that would fit
-is named by the second.
+is named by the second. A batch between the two is trained, and it is said that it may not fit.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ from ansnet.training.settings import Settings, SettingsError
 BYTES = {"64-true": (8, 8), "bf16-true": (2, 2), "16-mixed": (4, 2), "bf16-mixed": (4, 2)}
 """Of a weight and of a number of an activation; of other precisions 4 and 4."""
 GIB = 2**30
+MARGIN = 1.2
+"""A run has needed up to 1.13 of the estimate (``benchmarks/results/checks/memory_needed.csv``)."""
 
 
 @dataclass(frozen=True)
@@ -165,18 +167,13 @@ def check(settings: Settings, num_classes: int, images: int) -> None:
     Raises:
         SettingsError: as `check_network` and `check_batch`.
     """
-    kind = device_type(settings)
-    available = available_memory(kind)
-    if available is None or "LOCAL_RANK" in os.environ:  # the first process has looked
+    share = share_of_memory(settings)
+    if share is None:
         return
     wanted = needed(settings, num_classes)
-    share = available // (settings.devices if kind == "cpu" else 1)  # there a device is a process
     if wanted.at_least(images) <= share:
         return
-    where = {"cpu": "this machine", "cuda": "the GPU"}[kind]
-    there = f"{where} has {in_units(share)} to spare"
-    if settings.devices > 1 and kind == "cpu":
-        there += f" for each of {settings.devices} processes"
+    there = in_words(settings, share)
     largest = wanted.largest_batch(share)
     if images == 1 or not largest:
         raise SettingsError(
@@ -189,6 +186,51 @@ def check(settings: Settings, num_classes: int, images: int) -> None:
         f"{in_units(wanted.at_least(images))} of memory, and {there}; the largest that fits is about "
         f"--batch-size {min(largest, images - 1)}"
     )
+
+
+def memory_remarks(settings: Settings, data: ImageDataModule) -> list[str]:
+    """A line where the batch may not fit, which the operating system would end without a word.
+
+    Args:
+        settings: that `check_batch` has let pass.
+        data: with its images loaded.
+    """
+    share = share_of_memory(settings)
+    if share is None:
+        return []
+    all_of_them = -(-len(data.images("train").targets) // number_of_processes(settings))
+    images = min(settings.batch_size, all_of_them)
+    wanted = needed(settings, len(data.classes))
+    if wanted.about(images) * MARGIN <= share:
+        return []
+    line = (
+        f"memory: {images:,} images need about {in_units(wanted.about(images))}, and "
+        f"{in_words(settings, share)}; the run may be killed without a word"
+    )
+    largest = wanted.largest_batch(int(share / MARGIN))
+    return [f"{line}, by about --batch-size {largest} it is not" if 0 < largest < images else line]
+
+
+def share_of_memory(settings: Settings) -> int | None:
+    """Bytes that a process of a training can still have; None where that is not known.
+
+    Nor is it looked up in a process that another one has begun, which has looked.
+    """
+    kind = device_type(settings)
+    available = available_memory(kind)
+    if available is None or "LOCAL_RANK" in os.environ:
+        return None
+    return available // (settings.devices if kind == "cpu" else 1)  # there a device is a process
+
+
+def in_words(settings: Settings, share: int) -> str:
+    """What `share_of_memory` has found."""
+    kind = device_type(settings)
+    where = {"cpu": "this machine", "cuda": "the GPU"}[kind]
+    there = f"{where} has {in_units(share)} to spare"
+    if settings.devices > 1 and kind == "cpu":
+        there += f" for each of {settings.devices} processes"
+    return there
 
 
 def why_not_shown(network: Network, images: int = 1) -> str | None:

@@ -284,8 +284,9 @@ def check_checkpoint(settings: Settings, classifier: ImageClassifier) -> Checkpo
             f"{advice}"
         )
     if checkpoint.epochs >= settings.max_epochs and is_recorded(checkpoint):
+        completed = "1 epoch is" if checkpoint.epochs == 1 else f"{checkpoint.epochs} epochs are"
         raise SettingsError(
-            f"{given}: {checkpoint.epochs} epochs are completed, so nothing is left of --max-epochs "
+            f"{given}: {completed} completed, so nothing is left of --max-epochs "
             f"{settings.max_epochs}; name a higher number"
         )
     check_schedule(checkpoint, settings)

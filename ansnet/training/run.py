@@ -26,7 +26,7 @@ from ansnet.training.history import best_epoch, draw_curves, read_history
 from ansnet.training.interruption import Interrupted, Interruption
 from ansnet.training.machine import as_settled, check_machine, complete_by_device, device_options
 from ansnet.training.memory import keep_freed_memory
-from ansnet.training.memory_needed import check_batch
+from ansnet.training.memory_needed import check_batch, memory_remarks
 from ansnet.training.recording import Recording, check_log_dir, check_space
 from ansnet.training.report import Result, describe_run, introduction
 from ansnet.training.resume import check_checkpoint
@@ -86,7 +86,7 @@ def train(settings: Settings, interruption: Interruption | None = None) -> Resul
                 logger.log_hyperparams(record)
             opening = introduction(settings, record, trainer, resumed)
             lines = [opening, *describe_processes(settings, classifier), *remarks(settings, data)]
-            print(*lines, sep="\n")
+            print(*lines, *memory_remarks(settings, data), sep="\n")
             if search is not None:
                 picture = Path(str(trainer.log_dir), "find_lr.png")
                 draw_search(search, picture)

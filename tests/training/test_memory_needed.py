@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,14 @@ from ansnet.models import Network
 from ansnet.training import memory_available, memory_needed
 from ansnet.training.build import make_classifier
 from ansnet.training.memory_available import available_memory
-from ansnet.training.memory_needed import check_batch, check_network, needed, trace, why_not_shown
+from ansnet.training.memory_needed import (
+    check_batch,
+    check_network,
+    memory_remarks,
+    needed,
+    trace,
+    why_not_shown,
+)
 from ansnet.training.run import train
 from ansnet.training.settings import SettingsError
 from tests.training.small import few_shapes, small_settings
@@ -75,6 +83,27 @@ def test_a_batch_that_cannot_fit_is_refused_with_one_that_does(
     assert 1 < largest < 500
     assert wanted.about(largest) <= wanted.at_least(500) - 1 < wanted.about(largest + 1)
     check_network(settings, 10)
+
+
+def test_a_batch_that_may_not_fit_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = small_settings(tmp_path, model="CR(64), M(8), L(10)", batch_size=500)
+    wanted = needed(settings, 10)
+    with few_shapes(600, 20):
+        data = Shapes10DataModule()
+        free(monkeypatch, int(1.21 * wanted.about(500)))
+        assert memory_remarks(settings, data) == []
+        for count in (int(1.19 * wanted.about(500)), wanted.at_least(500)):
+            free(monkeypatch, count)
+            check_batch(settings, data)
+            (line,) = memory_remarks(settings, data)
+            assert line.startswith("memory: 500 images need about")
+            smaller = small_settings(
+                tmp_path, model=settings.model, batch_size=int(re.findall(r"\d+", line)[-1])
+            )
+            assert smaller.batch_size < 500
+            assert memory_remarks(smaller, data) == []
+        monkeypatch.setenv("LOCAL_RANK", "1")
+        assert memory_remarks(settings, data) == []
 
 
 def test_a_batch_larger_than_the_data_counts_as_all_of_it(

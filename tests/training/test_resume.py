@@ -135,7 +135,7 @@ def test_what_has_no_effect_on_it_is_refused(last: str) -> None:
 
 
 def test_a_schedule_that_has_come_to_its_end_is_not_lengthened(last: str, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="1 epochs are completed, so nothing is left"):
+    with pytest.raises(SettingsError, match="1 epoch is completed, so nothing is left"):
         train(settings_from(last, {"log_dir": str(tmp_path)}))
     with pytest.raises(SettingsError, match=r"has fallen to 0 .* add --schedule constant"):
         train(settings_from(last, {"log_dir": str(tmp_path), "max_epochs": 2}))
