@@ -22,6 +22,7 @@ from ansnet.commands.parser import OneLineParser, add_switch, shortened, told
 from ansnet.commands.runs import NoRunError, find_resumable
 from ansnet.commands.terminal import can_show
 from ansnet.training.interruption import Interrupted, Interruption
+from ansnet.training.launcher import is_first_of_node
 from ansnet.training.options import declared
 from ansnet.training.recipes import Recipe
 from ansnet.training.settings import Settings, SettingsError
@@ -105,7 +106,8 @@ def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> int:
             words = sys.argv[1:] if arguments is None else arguments
             return run(make_parser(prog), words, interruption)
         except Interrupted as interrupted:
-            print(farewell(interrupted, prog), file=sys.stderr)
+            if is_first_of_node():  # of several processes, all of which have been told
+                print(farewell(interrupted, prog), file=sys.stderr)
             return interrupted.exit_code
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from ansnet.training.launcher import is_first_of_node
+
 # SLURM's --signal, and other batch systems, give notice by one of the last three
 NOTICES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
 SIGNALS = [getattr(signal, name) for name in NOTICES if hasattr(signal, name)]
@@ -82,6 +84,8 @@ class Interruption:
         self.signum = signum
         if not self.waits:
             raise self.end()
+        if not is_first_of_node():  # Ctrl-C reaches all processes of a terminal
+            return
         name = Interrupted(signum).name
         say(f"\n{name}: ends when this step is taken and saved; once more, and it ends at once\n")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from ansnet.commands.train import main, make_parser
+from ansnet.training.interruption import Interrupted
 from ansnet.training.machine import complete_by_device
 from ansnet.training.settings import Settings
 
@@ -129,6 +131,19 @@ def test_of_two_processes_both_stop_if_one_has_no_finite_loss(tmp_path: Path, ac
     assert result.stderr.count("stopped: ") == 1
     assert lines[0].startswith(f"python train.py: stopped: the loss is not finite at step {step} (")
     assert lines[1].startswith("images       1 of 250, by their indices in the training set: ")
+
+
+@pytest.mark.parametrize(("rank", "times"), [("0", 1), ("1", 0)])
+def test_of_several_processes_that_are_told_to_end_one_says_so(
+    rank: str, times: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*_: object) -> int:
+        raise Interrupted(signal.SIGTERM)
+
+    monkeypatch.setenv("LOCAL_RANK", rank)
+    monkeypatch.setattr("ansnet.commands.train.run", run)
+    assert main([]) == 143
+    assert capsys.readouterr().err.count("ended by SIGTERM") == times
 
 
 def test_a_repetition_stops_with_the_seed_that_cannot_go_on(tmp_path: Path) -> None:

@@ -43,6 +43,17 @@ def test_while_a_step_is_taken_it_is_noted_and_said(capfd: pytest.CaptureFixture
     assert interruption.end().exit_code == 130
 
 
+def test_of_several_processes_the_first_one_speaks(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with Interruption() as interruption:
+        interruption.waits = True
+        signal.raise_signal(signal.SIGINT)
+        assert interruption.asked()
+    assert capfd.readouterr().err == ""
+
+
 def test_the_second_one_ends_at_once() -> None:
     script = """
 import signal
