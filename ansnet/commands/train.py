@@ -201,11 +201,14 @@ def settings_of(
 def farewell(interrupted: Interrupted, prog: str) -> str:
     """What a run says that has been told to end."""
     lines = [f"ended by {interrupted.name}" + (f" in {interrupted.done}" if interrupted.done else "")]
-    if interrupted.checkpoint is None:
-        return f"{lines[0]}; nothing was trained that could be gone on from"
+    if interrupted.is_complete:
+        lines[0] += f"; all epochs are trained, and recorded in {interrupted.log_dir}"
+    elif interrupted.checkpoint is None:
+        lines[0] += "; nothing was trained that could be gone on from"
     if interrupted.log_dir is not None and (interrupted.log_dir / "curves.png").is_file():
         lines.append(f"curves       {interrupted.log_dir / 'curves.png'}")
-    lines.append(f"go on with   {prog} --resume {quote(str(interrupted.checkpoint))}")
+    if interrupted.checkpoint is not None and not interrupted.is_complete:
+        lines.append(f"go on with   {prog} --resume {quote(str(interrupted.checkpoint))}")
     if interrupted.left:
         lines.append(f"left out     {interrupted.left}")
     return "\n".join(lines)

@@ -115,10 +115,7 @@ class MidEpoch(lightning.callbacks.Checkpoint):
         self.has_begun = True
         self.saved_at = monotonic()
         self.interruption.listen()
-        self.interruption.waits = True
-
-    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
-        self.interruption.waits = False
+        self.interruption.waits = True  # until the run's end, so that what is complete is recorded
 
     def on_train_batch_start(
         self, trainer: Trainer, module: LightningModule, batch: Any, index: int

@@ -23,6 +23,7 @@ class Interrupted(BaseException):
         signum: the number of the signal.
         log_dir: where the run is recorded; None before there is a record.
         checkpoint: what it can go on from; None if nothing has been trained.
+        is_complete: whether all epochs had been trained.
         done: how far it has come, in words.
         left: what the command that goes on does not do of what was asked for, in a line.
     """
@@ -32,6 +33,7 @@ class Interrupted(BaseException):
         self.signum = signum
         self.log_dir: Path | None = None
         self.checkpoint: Path | None = None
+        self.is_complete = False
         self.done = self.left = ""
 
     @property
@@ -47,9 +49,9 @@ class Interrupted(BaseException):
 class Interruption:
     """Notes the first signal that tells the process to end, and ends it at the second.
 
-    While steps are taken (``waits``) the first one is only noted: who takes them asks for it when it is
-    safe to end (`asked`). At any other time it raises `Interrupted` where the program is. A signal that
-    is ignored, as SIGHUP is under ``nohup``, stays so.
+    From the first step to the end of the run (``waits``) the first one is only noted: who takes the
+    steps asks for it when it is safe to end (`asked`). At any other time it raises `Interrupted` where
+    the program is. A signal that is ignored, as SIGHUP is under ``nohup``, stays so.
 
     Use it as a context manager in the main thread; elsewhere it does nothing.
     """

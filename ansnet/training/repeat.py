@@ -120,6 +120,7 @@ def repeat(settings: Settings, times: int, interruption: Interruption | None = N
     Raises:
         SettingsError: a checkpoint is to be resumed, which has a seed already; or as `train`.
         UnwrittenError: the table cannot be written; or as `train`.
+        Interrupted: see `train`; also between two runs.
         TrainingStopped: a run cannot go on; the later ones are not begun, since a mean over the others
             would leave out the worst.
         DataError, UnknownModelError, NotationError: see `train`.
@@ -141,7 +142,9 @@ def repeat(settings: Settings, times: int, interruption: Interruption | None = N
         try:
             result = train(replace(settings, seed=seed), interruption)
         except Interrupted as interrupted:
-            interrupted.left = f"the seeds after {seed}, and the table of --repeat {times}"
+            is_begun = interrupted.checkpoint is not None
+            seeds = f"after {seed}" if is_begun else f"from {seed} on"
+            interrupted.left = left_out(seeds, times, runs)
             raise
         except TrainingStopped as stopped:
             stopped.details["seed"] = f"{seed}"
@@ -160,7 +163,20 @@ def repeat(settings: Settings, times: int, interruption: Interruption | None = N
                 f"{repetition.table} cannot be written: {why(error)}; the runs are recorded"
             ) from error
         lightning.utilities.rank_zero_only(print)(result, end="\n\n")
+        if interruption is not None and interruption.asked() and seed < last:  # by its last step
+            interrupted = interruption.end()
+            interrupted.is_complete, interrupted.log_dir = True, result.log_dir
+            interrupted.left = left_out(f"after {seed}", times, runs)
+            raise interrupted
     return repetition
+
+
+def left_out(seeds: str, times: int, runs: list[Figures]) -> str:
+    """What of a repetition is not done if it ends early, and where that is which is."""
+    if not runs:
+        return f"the seeds {seeds}, and the table of --repeat {times}"
+    done = runs[0].run if len(runs) == 1 else f"{runs[0].run} to {runs[-1].run}"
+    return f"the seeds {seeds}; the table has seed {done}: {table_of(runs)}"
 
 
 def table_of(runs: list[Figures]) -> Path:

@@ -56,6 +56,8 @@ def train(settings: Settings, interruption: Interruption | None = None) -> Resul
         DataError: the data is missing or damaged.
         UnknownModelError, NotationError: see `create_model`.
     """
+    if interruption is not None:
+        interruption.waits = False
     check_machine(settings)
     check_log_dir(settings.log_dir)
     settings = complete_by_device(settings)

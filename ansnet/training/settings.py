@@ -32,6 +32,7 @@ MID_EPOCH = "mid-epoch.ckpt"
 RESUMABLE = (MID_EPOCH, "last.ckpt")
 DATA_DIR_VARIABLE = "ANSNET_DATA_DIR"
 LARGEST_SEED = 2**32 - 1  # that numpy takes
+MOST_THREADS = 1024  # a million are begun one by one for minutes, and none of them is of use
 
 Duration = restricted_string_type("Duration", r"^\d+:[0-2]?\d:[0-5]?\d:[0-5]?\d$")
 
@@ -89,7 +90,7 @@ class Settings(Recipe):
         "training",
         "find the learning rate by a hundred steps at rising ones, and train with it from the start",
         False,
-        fixed=True,
+        aside=True,  # a run that goes on has its rate, and does not search again
     )
     seed: int = option("training", "same seed, same run", 0, kind=NonNegativeInt, fixed=True)
     resume: str | None = option(
@@ -334,7 +335,7 @@ def check_values(values: Mapping[str, Any]) -> None:
     """Refuse what no training can be carried out with.
 
     Raises:
-        SettingsError: a number is infinite, a seed too large, or a text empty or none.
+        SettingsError: a number is infinite, a seed or the threads too many, or a text empty or none.
     """
     for name, value in values.items():
         if isinstance(value, float) and not isfinite(value):
@@ -349,6 +350,10 @@ def check_values(values: Mapping[str, Any]) -> None:
             )
     if values["seed"] > LARGEST_SEED:
         raise SettingsError(f"--seed {values['seed']}: expected at most {LARGEST_SEED}; name another")
+    if (values["threads"] or 0) > MOST_THREADS:
+        raise SettingsError(
+            f"--threads {values['threads']}: expected at most {MOST_THREADS}; name fewer"
+        )
 
 
 def is_text(value: str) -> bool:

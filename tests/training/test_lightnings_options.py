@@ -212,6 +212,7 @@ def test_a_resumed_training_has_the_patience_and_the_time_that_it_is_given(tmp_p
     [
         ({"lr": float("inf")}, "--lr inf: expected a finite number"),
         ({"seed": 2**32}, "--seed 4294967296: expected at most 4294967295"),
+        ({"threads": 1025}, "--threads 1025: expected at most 1024"),
         ({"weights": ""}, "--weights has nothing after it"),
         ({"augment": True, "overfit_batches": 1}, "--augment has no effect with --overfit-batches 1"),
     ],

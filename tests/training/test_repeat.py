@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import csv
+import signal
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 import pytest
 
+from ansnet.commands.train import farewell
 from ansnet.data import Shapes10DataModule
 from ansnet.training import repeat as repeat_module
+from ansnet.training import run as run_module
 from ansnet.training.divergence import Verdict
-from ansnet.training.history import Epoch
+from ansnet.training.history import Epoch, draw_curves
+from ansnet.training.interruption import Interrupted, Interruption
 from ansnet.training.repeat import Figures, Repetition, repeat
 from ansnet.training.report import Result
 from ansnet.training.run import train
@@ -91,6 +95,51 @@ def test_the_table_on_the_terminal() -> None:
         "best                78.00%                79.00%        1:01",
         "worst               76.00%                77.00%        1:03",
         "after the last epoch of each run; recorded in logs/repeat_version_0.csv",
+    ]
+
+
+@pytest.mark.parametrize("seed", [5, 6, 7])
+def test_told_to_end_while_a_run_is_recorded_it_ends_after_that_run(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(history: list[Epoch], title: str, picture: Path) -> None:
+        draw_curves(history, title, picture)
+        if picture.parent.name == f"version_{seed - 5}":
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(run_module, "draw_curves", told)
+    table = tmp_path / "notation" / "repeat_version_0.csv"
+    with Interruption() as interruption:
+        if seed == 7:  # the last one: all is done
+            assert len(repeat(settings(tmp_path), 3, interruption).runs) == 3
+            return
+        with pytest.raises(Interrupted) as error:
+            repeat(settings(tmp_path), 3, interruption)
+    assert [row["run"] for row in lines_of(table)][: seed - 4] == ["5", "6"][: seed - 4]
+    assert not (tmp_path / "notation" / f"version_{seed - 4}").exists()
+    done = {5: "5", 6: "5 to 6"}[seed]
+    assert error.value.left == f"the seeds after {seed}; the table has seed {done}: {table}"
+    first, curves, left = farewell(error.value, "python train.py").splitlines()
+    assert first == f"ended by SIGTERM; all epochs are trained, and recorded in {error.value.log_dir}"
+    assert curves.split()[-1] == str(tmp_path / "notation" / f"version_{seed - 5}" / "curves.png")
+    assert left == f"left out     {error.value.left}"
+
+
+def test_told_to_end_before_a_run_has_begun_it_names_the_table_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told_at_seed_6(chosen: Settings, interruption: Interruption) -> Result:
+        if chosen.seed == 6:
+            raise Interrupted(signal.SIGINT)
+        return train(chosen, interruption)
+
+    monkeypatch.setattr(repeat_module, "train", told_at_seed_6)
+    with Interruption() as interruption, pytest.raises(Interrupted) as error:
+        repeat(settings(tmp_path), 3, interruption)
+    table = tmp_path / "notation" / "repeat_version_0.csv"
+    assert farewell(error.value, "python train.py").splitlines() == [
+        "ended by Ctrl-C; nothing was trained that could be gone on from",
+        f"left out     the seeds from 6 on; the table has seed 5: {table}",
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -17,7 +17,7 @@ from ansnet.files import held
 from ansnet.training.options import declared
 from ansnet.training.record import KEY
 from ansnet.training.report import Result
-from ansnet.training.resume import Checkpoint, changes, read_checkpoint, settings_from
+from ansnet.training.resume import Checkpoint, changes, going_on, read_checkpoint, settings_from
 from ansnet.training.run import train
 from ansnet.training.settings import Settings, SettingsError
 from tests.training.small import few_shapes, small_settings
@@ -125,6 +125,25 @@ def test_what_a_training_cannot_change_on_its_way_is_refused(last: str, tmp_path
     with pytest.raises(SettingsError, match="with --seed 0, and cannot go on with --seed 1; leave it"):
         train(settings(tmp_path, resume=last, max_epochs=2, seed=1))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [*OTHERS, "find_lr"])
+def test_a_training_with_any_setting_goes_on_with_it(last: str, name: str) -> None:
+    before = read_checkpoint(last)
+    assert before.settings is not None
+    value = OTHERS.get(name, True)
+    settings = {**before.settings, name: value}
+    found = going_on(settings, {}, last)
+    assert getattr(found, name) == (name != "find_lr" and value)
+    assert changes(replace(before, settings=settings), found) == []
+
+
+def test_a_run_that_has_searched_its_rate_goes_on_with_it(tmp_path: Path) -> None:
+    first = train(small_settings(tmp_path, find_lr=True, max_epochs=1))
+    last = str(first.log_dir / "checkpoints" / "last.ckpt")
+    second = train(settings_from(last, {"max_epochs": 2}))
+    assert second.lr == first.lr
+    assert [epoch.epoch for epoch in second.history] == [0, 1, 2]
 
 
 def test_what_has_no_effect_on_it_is_refused(last: str) -> None:
