@@ -164,10 +164,10 @@ def repeat(settings: Settings, times: int, interruption: Interruption | None = N
             ) from error
         lightning.utilities.rank_zero_only(print)(result, end="\n\n")
         if interruption is not None and interruption.asked() and seed < last:  # by its last step
-            interrupted = interruption.end()
-            interrupted.is_complete, interrupted.log_dir = True, result.log_dir
-            interrupted.left = left_out(f"after {seed}", times, runs)
-            raise interrupted
+            ended = interruption.end()
+            ended.is_complete, ended.log_dir = True, result.log_dir
+            ended.left = left_out(f"after {seed}", times, runs)
+            raise ended
     return repetition
 
 
