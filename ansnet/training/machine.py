@@ -68,7 +68,8 @@ def complete_by_device(settings: Settings) -> Settings:
         raise SettingsError(
             "--sync-batchnorm: PyTorch has none for the CPU; use --ops ansnet or --no-sync-batchnorm"
         )
-    synchronizes = several and can and settings.sync_batchnorm is not False
+    # left open on one device, so that what it records can be given to several by --config
+    synchronizes = can and settings.sync_batchnorm is not False if several else settings.sync_batchnorm
     if precision is None:
         precision = "bf16-mixed" if device == "cuda" else "32-true"
     elif precision == "16-mixed" and device == "cpu":

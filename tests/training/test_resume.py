@@ -14,6 +14,7 @@ import torch
 import yaml
 
 from ansnet.files import held
+from ansnet.training.machine import complete_by_device
 from ansnet.training.options import declared
 from ansnet.training.record import KEY
 from ansnet.training.report import Result
@@ -99,6 +100,14 @@ def test_a_run_that_is_going_on_is_left_alone(result: Result, last: str) -> None
     with held(result.log_dir), pytest.raises(SettingsError, match="its run is still going on"):
         settings_from(last, {})
     settings_from(last, {})
+
+
+def test_the_record_of_one_device_leaves_it_open_whether_several_synchronise(result: Result) -> None:
+    recorded = yaml.safe_load((result.log_dir / "hparams.yaml").read_text())
+    names = {field.name for field in fields(Settings)}
+    given = {name: value for name, value in recorded.items() if name in names}
+    several = Settings.complete({**given, "devices": 2}, [])
+    assert complete_by_device(several).sync_batchnorm is True
 
 
 OTHERS = {
