@@ -156,9 +156,14 @@ def check_batch(settings: Settings, data: ImageDataModule) -> None:
     Raises:
         SettingsError: naming the largest that would fit; or see `check_batch_of_one`.
     """
-    images = -(-len(data.images("train").targets) // number_of_processes(settings))
+    images = images_of_a_process(settings, data)
     check_batch_of_one(settings, len(data.classes), images)
     check(settings, len(data.classes), min(settings.batch_size, images))
+
+
+def images_of_a_process(settings: Settings, data: ImageDataModule) -> int:
+    """How many of the training images each process is given."""
+    return -(-len(data.images("train").targets) // number_of_processes(settings))
 
 
 def check(settings: Settings, num_classes: int, images: int) -> None:
@@ -198,8 +203,7 @@ def memory_remarks(settings: Settings, data: ImageDataModule) -> list[str]:
     share = share_of_memory(settings)
     if share is None:
         return []
-    all_of_them = -(-len(data.images("train").targets) // number_of_processes(settings))
-    images = min(settings.batch_size, all_of_them)
+    images = min(settings.batch_size, images_of_a_process(settings, data))
     wanted = needed(settings, len(data.classes))
     if wanted.about(images) * MARGIN <= share:
         return []
