@@ -1,4 +1,4 @@
-"""What is noted of a public Function: how to call it, what it should equal, and how each row was judged."""
+"""What is noted of a public Function: how to call it, what it should equal, how rows were judged."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Judgement:
     """Why rows fail, judged by hand once.
 
     Attributes:
-        verdict: "defect": a user suffers; "by design": the package means it so, and says so or it follows
-            from what the Function is for; "false alarm": the harness is wrong.
+        verdict: "defect": a user suffers; "by design": the package means it so, and says so
+            or it follows from what the Function is for; "false alarm": the harness is wrong.
         why: what a user suffers, or why it is meant so, in a sentence.
     """
 
