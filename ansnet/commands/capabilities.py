@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Mistake as mistake:
         parser.error(str(mistake))
 
-    from ansnet.testing.battery import CAPABILITIES, check
+    from ansnet.testing.battery import check
+    from ansnet.testing.capabilities import CAPABILITIES
     from ansnet.testing.operations import OPERATIONS
     from ansnet.testing.report import markdown
 

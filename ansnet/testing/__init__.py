@@ -9,7 +9,8 @@ It works on any function, not only on ansnet's. `parametrize_capabilities` makes
 ``python -m ansnet check package.module:function`` runs it from the command line.
 """
 
-from ansnet.testing.battery import CAPABILITIES, CapabilityTest, check, parametrize_capabilities
+from ansnet.testing.battery import CapabilityTest, check, parametrize_capabilities
+from ansnet.testing.capabilities import CAPABILITIES
 from ansnet.testing.case import Sample
 from ansnet.testing.report import Report, Result, Row
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -25,6 +27,38 @@ class BeyondReference(NotApplicable):
 
 class FailsAlone(AssertionError):
     """A capability that the function has not and the reference has; no need to try the latter again."""
+
+
+class Vacuous(ValueError):
+    """A function of which nothing can be said, whatever it computes."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Under which a capability is tried.
+
+    Attributes:
+        atol: by how much two numbers may differ; None: as `assert_same` has it.
+        rtol: the same, relative to the expected one.
+        seed: of the random numbers that a function draws, each time that it is called.
+    """
+
+    atol: float | None = None
+    rtol: float | None = None
+    seed: int = 0
+
+
+CONDITIONS = ContextVar("CONDITIONS", default=Conditions())  # noqa: B039 (it is frozen)
+
+
+@contextmanager
+def under(conditions: Conditions) -> Iterator[None]:
+    """All that is tried within is tried under these conditions."""
+    token = CONDITIONS.set(conditions)
+    try:
+        yield
+    finally:
+        CONDITIONS.reset(token)
 
 
 class Sample:
@@ -164,6 +198,40 @@ class Case:
         )
 
 
+@dataclass(frozen=True)
+class Stated:
+    """A function with the derivative of another: what a surrogate gradient should be.
+
+    Attributes:
+        value: what is computed.
+        derivative: the function whose derivative it has; it returns tensors of the same shapes.
+    """
+
+    value: Function
+    derivative: Function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The values of the one, with the graph of the other."""
+        values, structure = pytree.tree_flatten(self.value(*args, **kwargs))
+        others = pytree.tree_leaves(self.derivative(*args, **kwargs))
+        require(
+            len(values) == len(others),
+            f"derivative= returns {len(others)} tensors, the function {len(values)}",
+        )
+        return pytree.tree_unflatten(
+            [
+                value.detach() + (other - other.detach()) if has_derivative(other) else value
+                for value, other in zip(values, others, strict=True)
+            ],
+            structure,
+        )
+
+
+def has_derivative(leaf: Any) -> bool:
+    """Whether it is a tensor of numbers that can be differentiated."""
+    return isinstance(leaf, Tensor) and (leaf.is_floating_point() or leaf.is_complex())
+
+
 class Evaluation(NamedTuple):
     """What a function made of a sample: outputs, the inputs' gradients, and the constants after it."""
 
@@ -178,9 +246,19 @@ def as_it_is(tensor: Tensor) -> Tensor:
 
 
 def call(function: Function, sample: Sample) -> list[Tensor]:
-    """All tensors that ``function(*args, **kwargs)`` returns."""
+    """All tensors that ``function(*args, **kwargs)`` returns.
+
+    Raises:
+        Vacuous: there is none.
+    """
     result = function(*sample.args, **sample.kwargs)
-    return [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, Tensor)]
+    tensors = [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, Tensor)]
+    if not tensors:
+        raise Vacuous(
+            f"the function returned {describe(result)}, in which there is no tensor: return a tensor, "
+            "or a tuple, list or dict of them"
+        )
+    return tensors
 
 
 def evaluate(function: Function, sample: Sample, layout: Layout = as_it_is) -> Evaluation:
@@ -197,6 +275,10 @@ def evaluate(function: Function, sample: Sample, layout: Layout = as_it_is) -> E
     sample = sample.replace_differentiable(
         tensor.detach().requires_grad_() for tensor in sample.differentiable
     )
+    if isinstance(function, Stated):  # exact also where a value is not finite
+        derivative = evaluate(function.derivative, sample.map(torch.clone), layout)
+        outputs = [z.detach() for z in call(function.value, sample)]
+        return Evaluation(outputs, derivative.gradients, sample.constants)
     outputs = call(function, sample)
     inputs = sample.differentiable
     return Evaluation(
@@ -253,10 +335,18 @@ def require(condition: bool, message: str) -> None:
 CLOSER = {torch.float64: 1e-10, torch.complex128: 1e-10}
 
 
+def bounds(dtype: torch.dtype) -> tuple[float | None, float | None]:
+    """By how much numbers may differ: absolutely, and relative to the expected one."""
+    given, usual = CONDITIONS.get(), CLOSER.get(dtype)
+    if given.atol is None and given.rtol is None:
+        return usual, usual
+    return given.atol or 0.0, given.rtol or 0.0
+
+
 def assert_same(what: str, actual: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
     """Equal number, shapes, dtypes, devices, and values within `torch.testing.assert_close`'s bounds.
 
-    Doubles are to agree within 1e-10.
+    Doubles are to agree within 1e-10, unless the conditions say otherwise.
 
     Raises:
         AssertionError: they differ; the message names what and where.
@@ -265,8 +355,8 @@ def assert_same(what: str, actual: Sequence[Tensor], expected: Sequence[Tensor])
     for index, (one, other) in enumerate(zip(actual, expected, strict=True)):
         name = what if len(actual) == 1 else f"{what} {index}"
         try:
-            bound = CLOSER.get(other.dtype)
-            torch.testing.assert_close(one, other, atol=bound, rtol=bound, equal_nan=True)
+            atol, rtol = bounds(other.dtype)
+            torch.testing.assert_close(one, other, atol=atol, rtol=rtol, equal_nan=True)
         except AssertionError as error:
             raise AssertionError(f"{name}: {error}") from None
 

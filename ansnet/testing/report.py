@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -14,6 +14,7 @@ class Result(Enum):
     PASS = "pass"
     FAIL = "FAIL"
     NOT_APPLICABLE = "n/a"
+    EXPECTED_FAILURE = "xfail"
 
 
 @dataclass(frozen=True)
@@ -24,26 +25,40 @@ class Row:
         capability: its name.
         result: passed, failed or not applicable.
         detail: on failure the first sample that fails, and why; else the reasons for what was left out.
-        error: what was raised, on failure.
+        error: what was raised, on failure; of a row that was tried in another process, its traceback.
+        excused: whether ``not_applicable`` gave the reason.
     """
 
     capability: str
     result: Result
     detail: str = ""
     error: Exception | None = field(default=None, repr=False, compare=False)
+    excused: bool = False
 
 
 @dataclass(frozen=True)
 class Report:
-    """The rows of one function; prints as a table."""
+    """The rows of one function; prints as a table.
+
+    Attributes:
+        function: its name.
+        rows: one a capability.
+        essential: the capabilities without which the report says nothing.
+    """
 
     function: str
     rows: tuple[Row, ...]
+    essential: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
-        """Whether no row failed."""
-        return not self.failures
+        """Whether no row failed, and what is essential was tried."""
+        return not self.failures and not self.untried
+
+    @property
+    def untried(self) -> list[Row]:
+        """Rows of essential capabilities that were not tried, without a reason given to the check."""
+        return [row for row in self.rows if is_untried(row, self.essential)]
 
     @property
     def failures(self) -> list[Row]:
@@ -69,14 +84,39 @@ class Report:
             detail = textwrap.wrap(row.detail, 100 - len(head)) or [""]
             lines.append((head + detail[0]).rstrip())
             lines += [" " * len(head) + line for line in detail[1:]]
-        counts = [
-            f"{sum(row.result is result for row in self.rows)} {word}"
-            for result, word in zip(Result, ("passed", "failed", "not applicable"), strict=True)
-        ]
-        return "\n".join([*lines, ", ".join(counts)])
+        if self.untried:
+            names = ", ".join(row.capability for row in self.untried)
+            lines.append(f"does not pass: {names} could not be tried")
+        return "\n".join([*lines, self.counts])
+
+    @property
+    def counts(self) -> str:
+        """How many rows say what."""
+        counts = {
+            word: sum(row.result is result for row in self.rows) for result, word in WORDS.items()
+        }
+        return ", ".join(
+            f"{count} {word}" for word, count in counts.items() if count or word != "expected to fail"
+        )
 
 
-SIGNS = {Result.PASS: "yes", Result.FAIL: "**no**", Result.NOT_APPLICABLE: "—"}
+WORDS = {
+    Result.PASS: "passed",
+    Result.FAIL: "failed",
+    Result.NOT_APPLICABLE: "not applicable",
+    Result.EXPECTED_FAILURE: "expected to fail",
+}
+SIGNS = {
+    Result.PASS: "yes",
+    Result.FAIL: "**no**",
+    Result.NOT_APPLICABLE: "—",
+    Result.EXPECTED_FAILURE: "*no*",
+}
+
+
+def is_untried(row: Row, essential: Collection[str]) -> bool:
+    """Whether a row should have been tried, or a reason been given why not."""
+    return row.capability in essential and row.result is Result.NOT_APPLICABLE and not row.excused
 
 
 def markdown(reports: Sequence[Report], descriptions: Mapping[str, str], machine: str) -> str:

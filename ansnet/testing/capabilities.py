@@ -1,0 +1,88 @@
+"""The capabilities that the battery tries, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ansnet.testing import (
+    compiled,
+    compositions,
+    conduct,
+    derivatives,
+    layouts,
+    precision,
+    transforms,
+    values,
+)
+from ansnet.testing.case import Case
+
+# Raises if a function does not have the capability; may return a note of what was left out.
+Capability = Callable[[Case], str | None]
+
+CAPABILITIES: dict[str, Capability] = {
+    check.__name__.replace("_", " "): check
+    for check in (
+        derivatives.forward,
+        derivatives.gradients,
+        derivatives.gradcheck,
+        derivatives.gradgradcheck,
+        derivatives.forward_mode,
+        derivatives.jacobian,
+        derivatives.hessian,
+        derivatives.subsets_of_gradients,
+        derivatives.gradient_dtypes,
+        transforms.vmap,
+        transforms.per_sample_gradients,
+        compositions.gradient_through_vmap,
+        compositions.one_tensor_in_two_places,
+        transforms.compile,
+        transforms.compile_dynamic_shapes,
+        compiled.compiled_transformations,
+        transforms.export,
+        transforms.meta,
+        transforms.fake_tensors,
+        precision.autocast_bfloat16,
+        precision.autocast_float16,
+        values.accuracy,
+        values.non_finite_values,
+        layouts.channels_last,
+        layouts.strided_views,
+        layouts.expanded_views,
+        layouts.negative_views,
+        layouts.gradients_of_stride_0,
+        layouts.strided_gradients,
+        layouts.zero_size_batch,
+        layouts.second_derivative_of_empty_batches,
+        conduct.inputs_unchanged,
+        conduct.without_gradients,
+        conduct.needless_work,
+        conduct.saved_tensors_freed,
+        conduct.saved_tensors_guarded,
+        conduct.backward_twice,
+        conduct.no_memory_growth,
+        conduct.deterministic,
+        conduct.checkpoint,
+        conduct.saved_tensor_hooks,
+        conduct.pickle_and_copy,
+        precision.cuda,
+    )
+}
+
+# What takes seconds is tried on the first samples only.
+MOST_SAMPLES = {"compiled transformations": 1}
+
+# Without these a report says nothing of a function: with a reference, and without one.
+ESSENTIAL = {True: ("forward", "gradients"), False: ("gradcheck",)}
+
+
+def known(capabilities: Iterable[str]) -> tuple[str, ...]:
+    """The capabilities' names.
+
+    Raises:
+        ValueError: there is none of one of the names.
+    """
+    names = tuple(capabilities)
+    for name in names:
+        if name not in CAPABILITIES:
+            raise ValueError(f"unknown capability {name!r}: choose from {', '.join(CAPABILITIES)}")
+    return names

@@ -1,0 +1,164 @@
+"""Rows in a process of their own: what ends the interpreter, or never ends, is a row that fails."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import pickle
+import re
+import signal
+import sys
+import tempfile
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from multiprocessing.connection import Connection, Pipe
+from typing import IO, NoReturn
+
+import torch
+
+from ansnet.testing.case import Vacuous
+from ansnet.testing.report import Result, Row
+from ansnet.testing.subject import Subject
+
+TIMEOUT = 300.0  # seconds a row
+
+
+class RaisedElsewhere(Exception):
+    """An error of the other process: its traceback, as text."""
+
+
+def can_fork() -> bool:
+    """Whether a process can be forked without harm: not where an accelerator's threads are at work."""
+    return hasattr(os, "fork") and not torch.accelerator.is_available()
+
+
+def rows(subject: Subject, capabilities: Sequence[str], timeout: float = TIMEOUT) -> Iterator[Row]:
+    """The rows as they come, from forks of this process.
+
+    All are tried in one process. If it dies, the row that it died in is tried again alone, in a process
+    of its own, and those after it in yet another.
+
+    Args:
+        subject: what is checked.
+        capabilities: their names.
+        timeout: seconds that a row may take.
+
+    Raises:
+        ValueError: the function returns no tensor.
+    """
+    left, alone = list(capabilities), False
+    while left:
+        first = left[0]
+        for row in batch(subject, left[:1] if alone else left, timeout):
+            alone = isinstance(row, Died) and row.capability != first
+            if alone:
+                break
+            yield row
+            left = left[1:]
+
+
+class Died(Row):
+    """A row in which the process ended."""
+
+
+def batch(subject: Subject, capabilities: Sequence[str], timeout: float) -> Iterator[Row]:
+    """The rows of one process; none after one in which it dies, or that takes too long."""
+    receiver, sender = Pipe(duplex=False)
+    with tempfile.TemporaryFile() as said:
+        child = _fork()
+        if child == 0:
+            _work(subject, capabilities, sender, said)
+        sender.close()
+        try:
+            for capability in capabilities:
+                if not receiver.poll(timeout):
+                    yield Row(capability, Result.FAIL, f"not done after {timeout:g} s")
+                    return
+                try:
+                    row = receiver.recv()
+                except EOFError:
+                    _, status = os.waitpid(child, 0)
+                    child = 0
+                    yield Died(capability, Result.FAIL, f"the process {_end(status)}{_where(said)}")
+                    return
+                if isinstance(row, Vacuous):
+                    raise row
+                yield row
+            sys.stderr.write(_said(said))
+        finally:
+            receiver.close()
+            if child:
+                with suppress(ProcessLookupError):
+                    os.killpg(child, signal.SIGKILL)  # and what it started, such as compilers
+                os.waitpid(child, 0)
+
+
+def _fork() -> int:
+    """`os.fork`, but that what waits to be written is not written twice, and no warning given."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with warnings.catch_warnings():
+        # Python's own, of threads: `_work` keeps to one, as the workers of a DataLoader do
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child:
+        with suppress(OSError):  # both set it, since either may be first
+            os.setpgid(child, child)
+    return child
+
+
+def _work(
+    subject: Subject, capabilities: Sequence[str], sender: Connection, said: IO[bytes]
+) -> NoReturn:
+    """What the other process does."""
+    try:
+        os.setpgid(0, 0)
+        os.dup2(said.fileno(), 2)
+        faulthandler.enable(said)
+        torch.set_num_threads(1)  # OpenMP's threads do not live on in a fork
+        for capability in capabilities:
+            sender.send_bytes(_packed(subject, capability))
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+    os._exit(0)
+
+
+def _packed(subject: Subject, capability: str) -> bytes:
+    try:
+        row = subject.row(capability)
+    except Vacuous as mistake:
+        return pickle.dumps(mistake)
+    if row.error is not None:
+        told = "".join(traceback.format_exception(row.error))
+        row = replace(row, error=RaisedElsewhere(told))
+    return pickle.dumps(row)
+
+
+def _end(status: int) -> str:
+    """How a process ended, in words."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        return f"died of {signal.Signals(number).name} ({signal.strsignal(number)})"
+    return f"ended with exit code {os.waitstatus_to_exitcode(status)}"
+
+
+def _where(said: IO[bytes]) -> str:
+    """The line of Python in which a process died, and what it said there."""
+    text = _said(said)
+    place = re.search(r'File "(.+)", line (\d+) in (.+)', text)
+    what = re.search(r"what\(\): *(.+)", text)
+    where = f" in {place[3]} ({place[1]}:{place[2]})" if place else ""
+    return where + (f": {what[1][:240]}" if what else "")
+
+
+def _said(said: IO[bytes]) -> str:
+    """All that a process wrote to its standard error."""
+    said.seek(0)
+    return said.read().decode(errors="replace")
