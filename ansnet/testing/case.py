@@ -118,6 +118,30 @@ class Sample:
             next(remaining) if tensor.requires_grad else tensor.clone() for tensor in self.tensors
         )
 
+    def placing(self) -> Callable[[Sequence[Tensor]], Sample]:
+        """`replace_differentiable`, with as little Python as can be: compilers trace each line of it."""
+        leaves, structure = pytree.tree_flatten((self.args, self.kwargs))
+        if len(leaves) != len(self.args):  # containers, or arguments by name
+            return self.replace_differentiable
+        inputs = iter(range(len(leaves)))
+        places = [
+            next(inputs) if isinstance(leaf, Tensor) and leaf.requires_grad else None for leaf in leaves
+        ]
+
+        def place(tensors: Sequence[Tensor]) -> Sample:
+            return Sample(
+                *[
+                    tensors[place]
+                    if place is not None
+                    else leaf.clone()
+                    if isinstance(leaf, Tensor)
+                    else leaf
+                    for leaf, place in zip(leaves, places, strict=True)
+                ]
+            )
+
+        return place
+
     def map(self, change: Callable[[Tensor], Tensor]) -> Sample:
         """Change each tensor; those that required grad do so again, as new leaves."""
         return self.replace(
@@ -191,10 +215,9 @@ class Case:
 
     def of_differentiable(self) -> Callable[..., tuple[Tensor, ...]]:
         """The function as one of the differentiable inputs alone, to a tuple of its float outputs."""
+        place = self.sample.placing()
         return lambda *tensors: tuple(
-            output
-            for output in call(self.function, self.sample.replace_differentiable(tensors))
-            if output.is_floating_point() or output.is_complex()
+            output for output in call(self.function, place(tensors)) if has_derivative(output)
         )
 
 
@@ -252,6 +275,8 @@ def call(function: Function, sample: Sample) -> list[Tensor]:
         Vacuous: there is none.
     """
     result = function(*sample.args, **sample.kwargs)
+    if isinstance(result, Tensor):
+        return [result]
     tensors = [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, Tensor)]
     if not tensors:
         raise Vacuous(

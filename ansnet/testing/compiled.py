@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
+from torch.func import grad, jvp, vjp, vmap
 from torch.utils import _pytree as pytree
 
 from ansnet.testing.case import BeyondReference, Case, FailsAlone, assert_same, random_like
@@ -23,24 +23,26 @@ Transformations = Callable[[Callable[..., Tensors], Tensors], dict[str, Callable
 def compiled_transformations(case: Case) -> str | None:
     """Compiled, grad, vjp, jvp, jacrev, jacfwd, hessian, vmap and nested ones give what eager ones do.
 
-    Each is compiled once, and called with the sample's inputs and with these rounded to integers, at
-    which maxima tie, and corners and jumps are. There it is seen whether the derivative is the one that
-    a Function states, or one that the tracer takes of the forward's own expression. Only the first
-    sample is tried.
+    Each is called with the sample's inputs and with these rounded to integers, at which maxima tie, and
+    corners and jumps are. There it is seen whether the derivative is the one that a Function states, or
+    one that the tracer takes of the forward's own expression. Only the first sample is tried.
 
     Returns:
         What is beyond the reference, if anything is.
     """
     failures: dict[str, Exception] = {}
     beyond: dict[str, str] = {}
-    names = list(transformations(*real_function(case)))
-    for name in names:
-        error = error_of(name, case)
-        if error is None:
-            continue
+    names, errors = errors_of_all(case)
+    for name, error in errors.items():
         excuse = None
         if case.reference is not None and not isinstance(error, AssertionError):
-            excuse = error_of(name, replace(case, function=case.reference))
+            reference = replace(case, function=case.reference)
+            # one that fails before it is compiled is excused by a reference that does so too
+            excuse = (
+                eager_error(name, reference)
+                if eager_error(name, case)
+                else error_of(name, reference)
+            )
         if excuse is None or isinstance(excuse, AssertionError):
             failures[name] = error
         else:
@@ -57,11 +59,34 @@ def compiled_transformations(case: Case) -> str | None:
     return note
 
 
+def errors_of_all(case: Case) -> tuple[list[str], dict[str, Exception]]:
+    """The names of all transformations, and what those end in that do not give the same compiled.
+
+    What works in eager execution is compiled as one program, and only if something is wrong with it
+    each by itself: a compilation costs more than what is compiled.
+    """
+    function, inputs = real_function(case)
+    every = transformations(function, inputs)
+    errors = {name: error for name in every if (error := eager_error(name, case))}
+    sound = [name for name in every if name not in errors]
+
+    def together(function: Callable[..., Tensors], inputs: Tensors) -> dict[str, Callable[..., Any]]:
+        each = transformations(function, inputs)
+        return {"all": lambda *tensors: [each[name](*tensors) for name in sound]}
+
+    if sound and error_of("all", case, together):
+        errors |= {name: error for name in sound if (error := error_of(name, case))}
+    return list(every), errors
+
+
 def transformations(function: Callable[..., Tensors], inputs: Tensors) -> dict[str, Callable[..., Any]]:
     """Each transformation of a function, itself a function of the inputs."""
     everything = tuple(range(len(inputs)))
     tangents = tuple(random_like(inputs))
-    upstream = tuple(random_like(function(*inputs)))
+    outputs = function(*inputs)
+    upstream = tuple(random_like(outputs))
+    of_outputs, of_inputs = basis(outputs), basis(inputs)
+    one = torch.ones(1, dtype=torch.float64)
     factors = torch.tensor(FACTORS, dtype=torch.float64)
 
     def scalar(*tensors: Tensor) -> Tensor:
@@ -79,14 +104,46 @@ def transformations(function: Callable[..., Tensors], inputs: Tensors) -> dict[s
         "grad": grad(scalar, everything),
         "vjp": lambda *tensors: vjp(function, *tensors)[1](upstream),
         "jvp": lambda *tensors: jvp(function, tensors, tangents),
-        "jacrev": jacrev(function, everything),
-        "jacfwd": jacfwd(function, everything),
-        "hessian": hessian(scalar, everything),
+        "jacrev": lambda *tensors: vmap(vjp(function, *tensors)[1])(of_outputs),
+        "jacfwd": lambda *tensors: columns(function, tensors, of_inputs),
+        "hessian": lambda *tensors: columns(
+            lambda *moved: vmap(vjp(scalar, *moved)[1])(one), tensors, of_inputs
+        ),
         "vmap": lambda *tensors: vmap(function)(*batches(tensors)),
         "vmap of grad": lambda *tensors: vmap(grad(scalar, everything))(*batches(tensors)),
         "grad of grad": grad(slope, everything),
         "jvp of grad": lambda *tensors: jvp(grad(scalar, everything), tensors, tangents),
     }
+
+
+def basis(tensors: Tensors) -> Tensors:
+    """The basis vectors of a list of tensors, in front of which stands an axis for their number."""
+    sizes = [tensor.numel() for tensor in tensors]
+    columns = torch.eye(sum(sizes), dtype=torch.float64).split(sizes, 1)
+    return tuple(
+        column.reshape(-1, *tensor.shape) for column, tensor in zip(columns, tensors, strict=True)
+    )
+
+
+def columns(function: Callable[..., Any], inputs: Tensors, tangents: Tensors) -> Any:
+    """The columns of a Jacobian, as `torch.func.jacfwd` takes them: `vmap` of `jvp` over the basis."""
+    return vmap(lambda *moving: jvp(function, inputs, moving)[1])(*tangents)
+
+
+def eager_error(name: str, case: Case) -> Exception | None:
+    """What a transformation ends in without being compiled."""
+    function, inputs = real_function(case)
+    try:
+        for point in points(inputs):
+            transformations(function, inputs)[name](*point)
+    except Exception as error:
+        return error
+    return None
+
+
+def points(inputs: Tensors) -> tuple[Tensors, Tensors]:
+    """The inputs, and the same rounded to integers."""
+    return inputs, tuple(tensor.round() for tensor in inputs)
 
 
 def error_of(
@@ -96,11 +153,11 @@ def error_of(
     function, inputs = real_function(case)
     transformed = transformations(function, inputs)[name]
     try:
+        expected = [pytree.tree_leaves(transformed(*point)) for point in points(inputs)]
         with fresh_compiler():
             compiled = torch.compile(transformed, fullgraph=True, backend=case.backend)
-            for point in (inputs, tuple(tensor.round() for tensor in inputs)):
-                expected = pytree.tree_leaves(transformed(*point))
-                assert_same("result", pytree.tree_leaves(compiled(*point)), expected)
+            for point, leaves in zip(points(inputs), expected, strict=True):
+                assert_same("result", pytree.tree_leaves(compiled(*point)), leaves)
     except Exception as error:
         return error
     return None
