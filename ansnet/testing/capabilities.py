@@ -71,6 +71,15 @@ CAPABILITIES: dict[str, Capability] = {
 # What takes seconds is tried on the first samples only.
 MOST_SAMPLES = {"compiled transformations": 1}
 
+# What loads the compiler, which takes seconds the first time.
+COMPILED = {
+    "one tensor in two places",
+    "compile",
+    "compile dynamic shapes",
+    "compiled transformations",
+    "export",
+}
+
 # Without these a report says nothing of a function: with a reference, and without one.
 ESSENTIAL = {True: ("forward", "gradients"), False: ("gradcheck",)}
 

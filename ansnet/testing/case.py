@@ -119,8 +119,8 @@ class Sample:
         )
 
     def placing(self) -> Callable[[Sequence[Tensor]], Sample]:
-        """`replace_differentiable`, with as little Python as can be: compilers trace each line of it."""
-        leaves, structure = pytree.tree_flatten((self.args, self.kwargs))
+        """`replace_differentiable`, in as little Python as can be, for compilers trace each line of it."""
+        leaves = self._leaves()
         if len(leaves) != len(self.args):  # containers, or arguments by name
             return self.replace_differentiable
         inputs = iter(range(len(leaves)))

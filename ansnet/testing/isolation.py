@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import os
 import pickle
 import re
@@ -14,11 +15,14 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from multiprocessing.connection import Connection, Pipe
 from typing import IO, NoReturn
 
 import torch
+from torch import Tensor
 
+from ansnet.testing.capabilities import COMPILED
 from ansnet.testing.case import Vacuous
 from ansnet.testing.report import Result, Row
 from ansnet.testing.subject import Subject
@@ -49,6 +53,8 @@ def rows(subject: Subject, capabilities: Sequence[str], timeout: float = TIMEOUT
     Raises:
         ValueError: the function returns no tensor.
     """
+    if not COMPILED.isdisjoint(capabilities):
+        warm_up(subject.backend)
     left, alone = list(capabilities), False
     while left:
         first = left[0]
@@ -58,6 +64,23 @@ def rows(subject: Subject, capabilities: Sequence[str], timeout: float = TIMEOUT
                 break
             yield row
             left = left[1:]
+
+
+@cache
+def warm_up(backend: str) -> None:
+    """Load the compiler and forward mode here, once, and not in each of the processes to come.
+
+    A backend that does not work is for the rows to tell.
+    """
+
+    def slope(x: Tensor) -> Tensor:
+        return torch.vmap(torch.func.grad(torch.sin))(x)
+
+    with suppress(Exception), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.func.jacfwd(slope)(torch.ones(1))
+        torch.compile(slope, backend=backend)(torch.ones(1))
+    torch._dynamo.reset()
 
 
 class Died(Row):
@@ -119,6 +142,7 @@ def _work(
         os.dup2(said.fileno(), 2)
         faulthandler.enable(said)
         torch.set_num_threads(1)  # OpenMP's threads do not live on in a fork
+        gc.freeze()  # the collector would write to, and so copy, all that is shared with the parent
         for capability in capabilities:
             sender.send_bytes(_packed(subject, capability))
         for stream in (sys.stdout, sys.stderr):
