@@ -119,7 +119,7 @@ class Sample:
         )
 
     def placing(self) -> Callable[[Sequence[Tensor]], Sample]:
-        """`replace_differentiable`, in as little Python as can be, for compilers trace each line of it."""
+        """`replace_differentiable`, in as little Python as can be: compilers trace every line."""
         leaves = self._leaves()
         if len(leaves) != len(self.args):  # containers, or arguments by name
             return self.replace_differentiable

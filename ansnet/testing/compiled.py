@@ -39,9 +39,7 @@ def compiled_transformations(case: Case) -> str | None:
             reference = replace(case, function=case.reference)
             # one that fails before it is compiled is excused by a reference that does so too
             excuse = (
-                eager_error(name, reference)
-                if eager_error(name, case)
-                else error_of(name, reference)
+                eager_error(name, reference) if eager_error(name, case) else error_of(name, reference)
             )
         if excuse is None or isinstance(excuse, AssertionError):
             failures[name] = error

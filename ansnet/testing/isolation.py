@@ -74,7 +74,8 @@ def warm_up(backend: str) -> None:
     """
 
     def slope(x: Tensor) -> Tensor:
-        return torch.vmap(torch.func.grad(torch.sin))(x)
+        slopes: Tensor = torch.vmap(torch.func.grad(torch.sin))(x)
+        return slopes
 
     with suppress(Exception), warnings.catch_warnings():
         warnings.simplefilter("ignore")
