@@ -17,20 +17,18 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import torch
 
-from ansnet.testing import Sample, check
 from commits import ROOT, checkout, named
-from in_the_wild import packages, processor_time
+from in_the_wild import packages
 from measure import add_results
 from results import Conditions, append, conditions
 
+ONCE = str(Path(__file__).with_name("check_once.py"))
 OPERATIONS = ("relu", "linear", "conv2d")
 
 
@@ -57,12 +55,8 @@ def main() -> None:
     parser.add_argument("commit", help="what git calls it")
     parser.add_argument("--packages", nargs="+", choices=packages(), default=[], metavar="PACKAGE")
     parser.add_argument("--rounds", type=int, default=3, help="default 3")
-    parser.add_argument("--once", metavar="NAME", help="check this one, and print the times")
     add_results(parser)
     options = parser.parse_args()
-    if options.once:
-        print(json.dumps(times(*subject(options.once))))
-        return
     names = [*OPERATIONS, *(name for package in options.packages for name in functions(package))]
     rows = []
     with checkout(options.commit) as other:
@@ -107,7 +101,7 @@ def compared(name: str, commit: str, other: Path, rounds: int) -> Row:
 def in_a_process(root: Path, name: str) -> tuple[float, float]:
     """What the ansnet under ``root`` takes, cold and warm."""
     done = subprocess.run(
-        [sys.executable, __file__, "HEAD", "--once", name],
+        [sys.executable, ONCE, name],
         env={**os.environ, "PYTHONPATH": str(root)},
         check=True,
         capture_output=True,
@@ -115,28 +109,6 @@ def in_a_process(root: Path, name: str) -> tuple[float, float]:
     )
     cold, warm = json.loads(done.stdout.splitlines()[-1])
     return cold, warm
-
-
-def times(
-    function: Callable[..., Any], reference: Callable[..., Any], samples: Sequence[Sample]
-) -> tuple[float, float]:
-    """The processor time until the first report, and that of a second."""
-    check(function, reference, samples, backend="aot_eager")
-    cold = processor_time()
-    check(function, reference, samples, backend="aot_eager")
-    return cold, processor_time() - cold
-
-
-def subject(name: str) -> tuple[Callable[..., Any], Callable[..., Any], Sequence[Sample]]:
-    """An operation of ansnet with its first sample, or a Function ``package/module:Function``."""
-    package, slash, function = name.partition("/")
-    if not slash:
-        operations = importlib.import_module("ansnet.testing.operations").OPERATIONS
-        operation = operations[name]
-        return operation.function, operation.reference, operation.samples()[:1]
-    entries = importlib.import_module(f"wild.{package}").functions()
-    [entry] = [entry for entry in entries if entry.name == function]
-    return entry.function, entry.reference, entry.samples
 
 
 def functions(package: str) -> list[str]:

@@ -28,6 +28,7 @@ from pathlib import Path
 import torch
 
 from ansnet.testing import Report, Result, check
+from check_once import processor_time
 from measure import add_results, check_there
 from results import Conditions, append, conditions, read
 from summary import markdown
@@ -90,12 +91,6 @@ def tried(name: str) -> Iterator[tuple[Wild, Report, float]]:
             **entry.options,
         )
         yield entry, report, processor_time() - started
-
-
-def processor_time() -> float:
-    """Seconds of this process and of those that it has waited for."""
-    spent = os.times()
-    return spent.user + spent.system + spent.children_user + spent.children_system
 
 
 def unexpected(entry: Wild, report: Report) -> list[str]:
