@@ -1,0 +1,164 @@
+"""Rows in a process of their own: those in which it dies, or that never end, and all others."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ansnet.testing import Result, Sample, check, parametrize_capabilities
+from ansnet.testing.isolation import RaisedElsewhere, can_fork
+from ansnet.testing.report import Row
+
+pytestmark = pytest.mark.skipif(not can_fork(), reason="needs os.fork, and no accelerator")
+
+x = torch.tensor([[0.3, -1.2], [0.7, 0.1]], dtype=torch.float64, requires_grad=True)
+ROWS = ("forward", "gradients", "gradients of stride 0", "backward twice")
+
+
+class Cosine(torch.autograd.Function):
+    """Right, but that what ``broken`` does is done where one number is the whole upstream gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, broken: Any) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.broken = broken
+        return x.sin()
+
+    @staticmethod
+    def backward(ctx: Any, grad_z: Tensor) -> tuple[Tensor, None]:
+        if grad_z.stride() == (0, 0):
+            ctx.broken()
+        (x,) = ctx.saved_tensors
+        return grad_z * x.cos(), None
+
+
+def report_of(broken: Any, **options: Any) -> Any:
+    function = lambda x: Cosine.apply(x, broken)  # noqa: E731 (as a user may write it)
+    return check(function, torch.sin, [Sample(x)], only=ROWS, isolated=True, **options)
+
+
+def results(report: Any) -> list[str]:
+    return [row.result.value for row in report.rows]
+
+
+def test_the_others_survive_a_row_in_which_the_process_dies(capfd: pytest.CaptureFixture[str]) -> None:
+    report = report_of(lambda: ctypes.string_at(0))
+    assert results(report) == ["pass", "pass", "FAIL", "pass"]
+    detail = report["gradients of stride 0"].detail
+    assert detail.startswith("the process died of SIGSEGV (Segmentation fault)")
+    assert "Fatal Python error" not in capfd.readouterr().err
+
+
+def test_an_exit_is_no_success() -> None:
+    report = report_of(lambda: os._exit(0))
+    assert results(report) == ["pass", "pass", "FAIL", "pass"]
+    assert "the process ended with exit code 0" in report["gradients of stride 0"].detail
+
+
+def test_what_died_only_behind_others_is_tried_again_alone(tmp_path: Path) -> None:
+    there = tmp_path / "there"
+
+    def once() -> None:
+        if not there.exists():
+            there.touch()
+            os._exit(3)
+
+    assert results(report_of(once)) == ["pass", "pass", "pass", "pass"]
+    assert there.exists()
+
+
+def test_a_row_that_does_not_end_is_ended() -> None:
+    report = report_of(lambda: time.sleep(600), timeout=3)
+    assert results(report) == ["pass", "pass", "FAIL", "pass"]
+    assert report["gradients of stride 0"].detail == "not done after 3 s"
+
+
+def test_rows_are_told_as_they_come() -> None:
+    seen: list[Row] = []
+    report = report_of(lambda: None, progress=seen.append)
+    assert seen == list(report.rows)
+    assert [row.capability for row in seen] == list(ROWS)
+
+
+def test_an_error_brings_its_traceback_along() -> None:
+    def refuses() -> None:
+        raise LookupError("no such gradient")
+
+    row = report_of(refuses)["gradients of stride 0"]
+    assert row.detail.endswith("LookupError: no such gradient")
+    assert isinstance(row.error, RaisedElsewhere)
+    assert "in refuses" in str(row.error)
+
+
+def test_what_is_printed_arrives_once(capfd: pytest.CaptureFixture[str]) -> None:
+    print("before", end=" ")
+
+    def talks() -> None:
+        print("said", end=" ")
+        print("noted", file=sys.stderr, end=" ")
+
+    report_of(talks)
+    out, err = capfd.readouterr()
+    assert out.split().count("before") == 1
+    assert "said" in out
+    assert "noted" in err
+
+
+def test_a_function_without_tensors_is_refused_from_there_too() -> None:
+    with pytest.raises(ValueError, match="returned 3, in which there is no tensor"):
+        check(lambda x: 3, torch.sin, [Sample(x)], isolated=True)
+
+
+def test_a_pytest_row_survives_too() -> None:
+    def dies(x: Tensor) -> Tensor:
+        os._exit(1)
+
+    mark = parametrize_capabilities(dies, torch.sin, [Sample(x)], only=["forward"], isolated=True)
+    (capability,) = mark.args[1][0].values
+    with pytest.raises(AssertionError, match="forward: the process ended with exit code 1"):
+        capability()
+
+
+def test_in_this_process_where_it_is_asked_for() -> None:
+    here: list[int] = []
+
+    def function(x: Tensor) -> Tensor:
+        here.append(os.getpid())
+        return x.sin()
+
+    assert check(function, torch.sin, [Sample(x)], only=["forward"], isolated=False).passed
+    assert set(here) == {os.getpid()}
+    here.clear()
+    row = check(function, torch.sin, [Sample(x)], only=["forward"], isolated=True)["forward"]
+    assert row.result is Result.PASS
+    assert not here
+
+
+ALONE = """
+import sys, warnings
+for name in {absent}:
+    sys.modules[name] = None
+import torch
+from ansnet.testing import Sample, check
+x = torch.ones(2, dtype=torch.float64, requires_grad=True)
+only = ["forward", "gradcheck", "compile"]
+report = check(torch.sin, torch.sin, [Sample(x)], only=only, backend="eager")
+print(report.counts)
+"""
+
+
+def test_it_needs_torch_alone() -> None:
+    absent = ["torchvision", "lightning", "torchmetrics", "tensorboard", "jsonargparse", "tqdm", "PIL"]
+    absent += ["matplotlib", "safetensors", "yaml", "pytest"]
+    command = [sys.executable, "-c", ALONE.format(absent=absent)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "3 passed, 0 failed, 0 not applicable"
