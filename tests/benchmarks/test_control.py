@@ -13,6 +13,7 @@ from results import read
 SMALL = "--model 'CR(4), M(8), L(10)' --dataset shapes10 --batch-size 10"
 
 
+@pytest.mark.slow
 @pytest.mark.cifar10
 def test_on_cifar10_both_follow_the_same_curve_for_100_steps(cifar10_dir: Path) -> None:
     options = "--model vgg7 --optimizer adam --batch-size 8 --schedule constant --warmup 0"

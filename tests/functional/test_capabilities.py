@@ -6,13 +6,16 @@ traces and differentiates the same graphs and runs them as they are, keeps this 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
 
-from ansnet.testing import CapabilityTest, Result, parametrize_capabilities
+from ansnet.testing import CAPABILITIES, CapabilityTest, Result, Sample, parametrize_capabilities
+from ansnet.testing.capabilities import COMPILED, MOST_SAMPLES
 from ansnet.testing.operations import OPERATIONS
 
+FEW = 2
 EXCUSES = {"no CUDA device on this machine", "no input has four axes"}
 
 
@@ -25,15 +28,29 @@ def assert_holds(capability: CapabilityTest) -> None:
 
 
 def capabilities_of(name: str) -> Any:
+    """A test for each capability; what compiles takes the first samples here, all in the slow suite."""
     operation = OPERATIONS[name]
-    return parametrize_capabilities(
-        operation.function,
-        operation.reference,
-        operation.samples(),
-        layer=operation.layer(),
-        backend="aot_eager",
-        isolated=False,  # ours do not end the interpreter, and a process each takes its time
-    )
+    samples = operation.samples()
+
+    def tests(samples: Sequence[Sample], only: Iterable[str]) -> list[Any]:
+        parametrized: list[Any] = parametrize_capabilities(
+            operation.function,
+            operation.reference,
+            samples,
+            layer=operation.layer(),
+            backend="aot_eager",
+            only=only,
+            isolated=False,  # ours do not end the interpreter, and a process each takes its time
+        ).args[1]
+        return parametrized
+
+    others = [name for name in CAPABILITIES if name not in COMPILED]
+    slow = [
+        pytest.param(*test.values, id=f"{test.id}, other samples", marks=pytest.mark.slow)
+        for test in tests(samples[FEW:], COMPILED - MOST_SAMPLES.keys())
+    ]
+    few = tests(samples[:FEW], sorted(COMPILED))
+    return pytest.mark.parametrize("capability", [*tests(samples, others), *few, *slow])
 
 
 @capabilities_of("conv2d")

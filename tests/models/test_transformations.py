@@ -48,7 +48,7 @@ def train(network: nn.Module, steps: range) -> list[float]:
     return losses
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [*NETWORKS[:2], pytest.param("resnet9", marks=pytest.mark.slow)])
 def test_compiles_whole_and_only_in_the_first_two_steps(name: str) -> None:
     network = create_model(name).double()
     eager, keys = deepcopy(network), list(network.state_dict())
