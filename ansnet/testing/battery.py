@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 from ansnet.testing import isolation
@@ -29,6 +30,8 @@ def check(
     atol: float | None = None,
     rtol: float | None = None,
     seed: int = 0,
+    dtypes: Iterable[torch.dtype] | None = None,
+    devices: Iterable[torch.device | str] | None = None,
     isolated: bool | None = None,
     timeout: float = isolation.TIMEOUT,
     progress: Callable[[Row], object] | None = None,
@@ -53,6 +56,8 @@ def check(
         atol, rtol: by how much numbers may differ, absolutely and relative to the expected ones. If
             neither is given, doubles by 1e-10, others as `torch.testing.assert_close` has it.
         seed: of the random numbers that the function draws, the same at each call.
+        dtypes: those in which the function works. None: float64 and float32.
+        devices: those on which it is to work, such as "cuda". None: the accelerator that is there.
         isolated: whether the rows are tried in a process of their own, so that one in which the
             interpreter dies is a row that fails. None: where `isolation.can_fork`.
         timeout: seconds that a row may take, where they are isolated.
@@ -64,7 +69,7 @@ def check(
     Raises:
         TypeError: an argument is not of the kind described here.
         ValueError: there are no samples, or none of their tensors requires grad; a capability is
-            unknown; the function returns no tensor.
+            unknown; the function returns no tensor; a device is not there.
 
     Example:
         >>> x = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
@@ -88,6 +93,8 @@ def check(
         atol=atol,
         rtol=rtol,
         seed=seed,
+        dtypes=dtypes,
+        devices=devices,
     )
     rows = []
     for row in rows_of(tried, names, isolated, timeout):

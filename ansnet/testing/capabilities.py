@@ -8,7 +8,10 @@ from ansnet.testing import (
     compiled,
     compositions,
     conduct,
+    dependence,
     derivatives,
+    extremes,
+    gradchecks,
     layouts,
     precision,
     transforms,
@@ -24,13 +27,16 @@ CAPABILITIES: dict[str, Capability] = {
     for check in (
         derivatives.forward,
         derivatives.gradients,
-        derivatives.gradcheck,
-        derivatives.gradgradcheck,
+        gradchecks.gradcheck,
+        gradchecks.batched_gradients,
+        gradchecks.gradgradcheck,
         derivatives.forward_mode,
         derivatives.jacobian,
         derivatives.hessian,
         derivatives.subsets_of_gradients,
         derivatives.gradient_dtypes,
+        dependence.linear_in_the_upstream_gradient,
+        dependence.uses_its_arguments,
         transforms.vmap,
         transforms.per_sample_gradients,
         compositions.gradient_through_vmap,
@@ -41,10 +47,12 @@ CAPABILITIES: dict[str, Capability] = {
         transforms.export,
         transforms.meta,
         transforms.fake_tensors,
+        precision.dtypes,
         precision.autocast_bfloat16,
         precision.autocast_float16,
         values.accuracy,
         values.non_finite_values,
+        extremes.finite_far_away,
         layouts.channels_last,
         layouts.strided_views,
         layouts.expanded_views,
@@ -64,7 +72,7 @@ CAPABILITIES: dict[str, Capability] = {
         conduct.checkpoint,
         conduct.saved_tensor_hooks,
         conduct.pickle_and_copy,
-        precision.cuda,
+        precision.devices,
     )
 }
 
@@ -79,6 +87,18 @@ COMPILED = {
     "compiled transformations",
     "export",
 }
+
+# What needs many digits, and is tried in float32 where a function does not work in float64.
+IN_FLOAT64 = (
+    "gradcheck",
+    "gradgradcheck",
+    "batched gradients",
+    "forward mode",
+    "jacobian",
+    "hessian",
+    "gradient through vmap",
+    "compiled transformations",
+)
 
 # Without these a report says nothing of a function: with a reference, and without one.
 ESSENTIAL = {True: ("forward", "gradients"), False: ("gradcheck",)}

@@ -12,6 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from ansnet.testing import seeds
+from ansnet.testing.sample import Sample as Sample
+from ansnet.testing.sample import describe as describe
+
 Function = Callable[..., Any]
 Layout = Callable[[Tensor], Tensor]
 Layer = tuple[nn.Module, "Sample"]
@@ -29,6 +33,10 @@ class FailsAlone(AssertionError):
     """A capability that the function has not and the reference has; no need to try the latter again."""
 
 
+class NothingToDifferentiate(AssertionError):
+    """No output leads back to an input, although one requires grad."""
+
+
 class Vacuous(ValueError):
     """A function of which nothing can be said, whatever it computes."""
 
@@ -40,14 +48,16 @@ class Conditions:
     Attributes:
         atol: by how much two numbers may differ; None: as `assert_same` has it.
         rtol: the same, relative to the expected one.
-        seed: of the random numbers that a function draws, each time that it is called.
+        seed: of the random numbers that a function draws, each time that it is called; None: they are
+            as they come.
     """
 
     atol: float | None = None
     rtol: float | None = None
-    seed: int = 0
+    seed: int | None = 0
 
 
+DTYPES = torch.float64, torch.float32
 CONDITIONS = ContextVar("CONDITIONS", default=Conditions())  # noqa: B039 (it is frozen)
 
 
@@ -61,120 +71,6 @@ def under(conditions: Conditions) -> Iterator[None]:
         CONDITIONS.reset(token)
 
 
-class Sample:
-    """Arguments to try a function with: ``Sample(x, w, stride=2)`` stands for ``f(x, w, stride=2)``.
-
-    The tensors that require grad are the inputs to differentiate by; all others are constants. Tensors
-    may lie in lists, tuples and dicts. Numerical derivatives are taken of every element, so samples
-    are best of some dozen elements, in float64, and away from points without a derivative.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.args = args
-        self.kwargs = kwargs
-
-    def __repr__(self) -> str:
-        arguments = [describe(value) for value in self.args]
-        arguments += [f"{name}={describe(value)}" for name, value in self.kwargs.items()]
-        return f"({', '.join(arguments)})"
-
-    @property
-    def tensors(self) -> list[Tensor]:
-        """All tensors among the arguments, in order."""
-        return [leaf for leaf in self._leaves() if isinstance(leaf, Tensor)]
-
-    @property
-    def differentiable(self) -> list[Tensor]:
-        """The tensors to differentiate by."""
-        return [tensor for tensor in self.tensors if tensor.requires_grad]
-
-    @property
-    def constants(self) -> list[Tensor]:
-        """The other tensors."""
-        return [tensor for tensor in self.tensors if not tensor.requires_grad]
-
-    @property
-    def names(self) -> list[str]:
-        """What to call each of `differentiable`: ``argument 0``, ``weight``."""
-        paths, _ = pytree.tree_flatten_with_path((self.args, self.kwargs))
-        return [
-            getattr(path[-1], "key", None) or f"argument {getattr(path[1], 'idx', '?')}"
-            for path, leaf in paths
-            if isinstance(leaf, Tensor) and leaf.requires_grad
-        ]
-
-    def replace(self, tensors: Iterable[Tensor]) -> Sample:
-        """The same arguments with other tensors in the place of `tensors`."""
-        remaining = iter(tensors)
-        leaves, structure = pytree.tree_flatten((self.args, self.kwargs))
-        leaves = [next(remaining) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
-        args, kwargs = pytree.tree_unflatten(leaves, structure)
-        return Sample(*args, **kwargs)
-
-    def replace_differentiable(self, tensors: Iterable[Tensor]) -> Sample:
-        """As `replace`, for `differentiable`; the constants are copied, in case they are changed."""
-        remaining = iter(tensors)
-        return self.replace(
-            next(remaining) if tensor.requires_grad else tensor.clone() for tensor in self.tensors
-        )
-
-    def placing(self) -> Callable[[Sequence[Tensor]], Sample]:
-        """`replace_differentiable`, in as little Python as can be: compilers trace every line."""
-        leaves = self._leaves()
-        if len(leaves) != len(self.args):  # containers, or arguments by name
-            return self.replace_differentiable
-        inputs = iter(range(len(leaves)))
-        places = [
-            next(inputs) if isinstance(leaf, Tensor) and leaf.requires_grad else None for leaf in leaves
-        ]
-
-        def place(tensors: Sequence[Tensor]) -> Sample:
-            return Sample(
-                *[
-                    tensors[place]
-                    if place is not None
-                    else leaf.clone()
-                    if isinstance(leaf, Tensor)
-                    else leaf
-                    for leaf, place in zip(leaves, places, strict=True)
-                ]
-            )
-
-        return place
-
-    def map(self, change: Callable[[Tensor], Tensor]) -> Sample:
-        """Change each tensor; those that required grad do so again, as new leaves."""
-        return self.replace(
-            change(tensor.detach()).detach().requires_grad_(tensor.requires_grad)
-            for tensor in self.tensors
-        )
-
-    def to(self, dtype: torch.dtype) -> Sample:
-        """Floating point tensors in another precision; complex ones in the one that fits it."""
-
-        def convert(tensor: Tensor) -> Tensor:
-            if tensor.is_complex():
-                return tensor.to(dtype.to_complex())
-            return tensor.to(dtype) if tensor.is_floating_point() else tensor
-
-        return self.map(convert)
-
-    def _leaves(self) -> list[Any]:
-        leaves: list[Any] = pytree.tree_leaves((self.args, self.kwargs))
-        return leaves
-
-
-def describe(value: Any) -> str:
-    """A tensor as ``float64[2, 3]``, also within lists and dicts, and anything else as it prints."""
-    if isinstance(value, Tensor):
-        return f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)}"
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{key}: {describe(item)}' for key, item in value.items())}}}"
-    if isinstance(value, (list, tuple)) and any(isinstance(item, Tensor) for item in value):
-        return f"[{', '.join(map(describe, value))}]"
-    return repr(value)
-
-
 @dataclass(frozen=True)
 class Case:
     """One sample, what to apply to it, and how to compile it.
@@ -185,6 +81,13 @@ class Case:
         sample: the arguments.
         layer: a module that applies the function, and a sample of its inputs; None if there is none.
         backend: of `torch.compile`.
+        others: the other samples.
+        dtypes: those in which the function works.
+        devices: those on which it is to work; None: the accelerator that is there, if any.
+        written: the inputs that it changes in place, by their index among the sample's inputs. Function
+            and reference are given copies of them, which they may change.
+        is_random: whether it draws random numbers.
+        captured: tensors that it uses and that are not among its arguments.
     """
 
     function: Function
@@ -192,6 +95,24 @@ class Case:
     sample: Sample
     layer: Layer | None = None
     backend: str = "inductor"
+    others: tuple[Sample, ...] = ()
+    dtypes: tuple[torch.dtype, ...] = DTYPES
+    devices: tuple[torch.device, ...] | None = None
+    written: tuple[int, ...] = ()
+    is_random: bool = False
+    captured: tuple[Tensor, ...] = ()
+
+    @property
+    def precision(self) -> torch.dtype:
+        """The dtype for what needs many digits: float64, or float32 where it works in that only.
+
+        Raises:
+            NotApplicable: it works in neither.
+        """
+        for dtype in DTYPES:
+            if dtype in self.dtypes:
+                return dtype
+        raise NotApplicable("it works neither in float64 nor in float32, and less says nothing here")
 
     def referenced(self) -> Function:
         """The reference.
@@ -269,11 +190,12 @@ def as_it_is(tensor: Tensor) -> Tensor:
 
 
 def call(function: Function, sample: Sample) -> list[Tensor]:
-    """All tensors that ``function(*args, **kwargs)`` returns.
+    """All tensors that ``function(*args, **kwargs)`` returns; it is seeded before (`Conditions.seed`).
 
     Raises:
         Vacuous: there is none.
     """
+    reseed()
     result = function(*sample.args, **sample.kwargs)
     if isinstance(result, Tensor):
         return [result]
@@ -284,6 +206,15 @@ def call(function: Function, sample: Sample) -> list[Tensor]:
             "or a tuple, list or dict of them"
         )
     return tensors
+
+
+def reseed(offset: int = 0) -> None:
+    """Seed what a function may draw from, as the conditions say; not while it is traced."""
+    if torch.compiler.is_compiling():
+        return
+    seed = CONDITIONS.get().seed
+    if seed is not None:
+        seeds.plant(seed + offset)
 
 
 def evaluate(function: Function, sample: Sample, layout: Layout = as_it_is) -> Evaluation:
@@ -317,15 +248,57 @@ def differentiate(
     """Gradients of the inputs; zeros where no output depends on one.
 
     Raises:
-        AssertionError: no output requires grad.
+        NothingToDifferentiate: no output requires grad.
     """
     outputs = attached(outputs)
-    require(bool(outputs), "no output requires grad, although an input does")
+    if not outputs:
+        raise NothingToDifferentiate("no output requires grad, although an input does")
     upstream = [layout(tensor) for tensor in random_like(outputs)]
-    gradients = torch.autograd.grad(
-        outputs, inputs, upstream, allow_unused=True, materialize_grads=True
-    )
-    return list(gradients)
+    reseed(1)  # another than the forward's: a mask drawn again in the backward is not the forward's
+    return gradients_of(outputs, inputs, upstream)
+
+
+def gradients_of(
+    outputs: Sequence[Tensor], inputs: Sequence[Tensor], upstream: Sequence[Tensor]
+) -> list[Tensor]:
+    """`torch.autograd.grad`, with zeros for None, and with what the backward adds to ``.grad`` itself.
+
+    Reversible blocks and reentrant checkpoints run a backward within theirs, which adds gradients to
+    the parameters; the latter refuse to be asked for them in another way.
+    """
+    before = [tensor.grad if tensor.is_leaf else None for tensor in inputs]
+    for tensor in inputs:
+        if tensor.is_leaf and tensor.grad is not None:
+            tensor.grad = None
+    if all(tensor.is_leaf for tensor in inputs) and has_reentrant_checkpoint(outputs):
+        torch.autograd.backward(outputs, upstream)
+        gradients = [torch.zeros_like(tensor) for tensor in inputs]
+    else:
+        gradients = list(
+            torch.autograd.grad(outputs, inputs, upstream, allow_unused=True, materialize_grads=True)
+        )
+    for index, (tensor, own) in enumerate(zip(inputs, before, strict=True)):
+        if tensor.is_leaf and tensor.requires_grad:
+            if tensor.grad is not None:
+                gradients[index] = gradients[index] + tensor.grad.detach()
+            tensor.grad = own
+    return gradients
+
+
+def has_reentrant_checkpoint(outputs: Sequence[Tensor]) -> bool:
+    """Whether the graph has a checkpoint of the kind that refuses `torch.autograd.grad`."""
+    return any(node.name() == "CheckpointFunctionBackward" for node in nodes_of(outputs))
+
+
+def nodes_of(outputs: Iterable[Tensor]) -> set[Any]:
+    """The nodes of the graph that leads to the outputs."""
+    nodes, seen = [output.grad_fn for output in outputs], set()
+    while nodes:
+        node = nodes.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            nodes += [source for source, _ in node.next_functions]
+    return seen
 
 
 def attached(outputs: Iterable[Tensor]) -> list[Tensor]:
@@ -383,7 +356,21 @@ def assert_same(what: str, actual: Sequence[Tensor], expected: Sequence[Tensor])
             atol, rtol = bounds(other.dtype)
             torch.testing.assert_close(one, other, atol=atol, rtol=rtol, equal_nan=True)
         except AssertionError as error:
-            raise AssertionError(f"{name}: {error}") from None
+            raise AssertionError(f"{name}: {_worst(one, other)}{error}") from None
+
+
+def _worst(one: Tensor, other: Tensor) -> str:
+    """The two numbers that differ most, and where they are; nothing where these cannot be compared."""
+    if one.shape != other.shape or {one.layout, other.layout} != {torch.strided} or one.numel() == 0:
+        return ""
+    try:
+        apart = (one.detach().cpu() - other.detach().cpu()).abs().double()
+        differ = apart.nan_to_num(torch.inf, torch.inf)  # NaN or infinity on one side only comes first
+        differ[(one.detach().cpu() == other.detach().cpu()) | (one.isnan() & other.isnan()).cpu()] = 0
+    except (RuntimeError, NotImplementedError):
+        return ""
+    index = tuple(int(axis) for axis in torch.unravel_index(differ.argmax(), one.shape))
+    return f"{one[index].item():.8g} at index {index}, expected {other[index].item():.8g}. "
 
 
 def assert_same_evaluation(actual: Evaluation, expected: Evaluation, sample: Sample) -> None:

@@ -8,12 +8,13 @@ import pickle
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from statistics import median
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils import _pytree as pytree
@@ -21,7 +22,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint as run_checkpointed
 
 from ansnet.testing.case import (
+    CONDITIONS,
+    BeyondReference,
     Case,
+    Function,
     NotApplicable,
     Sample,
     assert_same,
@@ -32,13 +36,16 @@ from ansnet.testing.case import (
     evaluate,
     random_like,
     require,
+    under,
 )
 from ansnet.testing.derivatives import requiring
+from ansnet.testing.preparation import keys_of
+from ansnet.testing.sample import is_dense, parts
 
 ROUNDS, CALLS, FEW = 3, 300, 30
 
 
-def inputs_unchanged(case: Case) -> None:
+def inputs_unchanged(case: Case) -> str | None:
     """Neither forward nor backward changes an input, or its gradient, that the reference does not."""
     sample, before = (case.sample.map(torch.clone) for _ in range(2))
     allowed = [False] * len(sample.tensors)
@@ -46,7 +53,7 @@ def inputs_unchanged(case: Case) -> None:
         changed = case.sample.map(torch.clone)
         call(case.reference, changed)
         pairs = zip(changed.tensors, before.tensors, strict=True)
-        allowed = [not torch.equal(after, original) for after, original in pairs]
+        allowed = [not same_bits(after, original) for after, original in pairs]
     versions = [tensor._version for tensor in sample.tensors]
     outputs = attached(call(case.function, sample))
     _assert_unchanged("forward", sample, before, versions, allowed)
@@ -58,6 +65,14 @@ def inputs_unchanged(case: Case) -> None:
         _assert_unchanged("backward", sample, before, versions, allowed)
         assert_same("the output's gradient after the backward", upstream, random_like(outputs))
         assert_same("the output after the backward", [o.detach() for o in outputs], values)
+    if not case.written:
+        return None
+    return f"but for what it changes in place, and says so: {', '.join(written_names(case))}"
+
+
+def written_names(case: Case) -> list[str]:
+    """The inputs that the function changes in place."""
+    return [case.sample.names[index] for index in case.written]
 
 
 def _assert_unchanged(
@@ -65,7 +80,7 @@ def _assert_unchanged(
 ) -> None:
     tensors = zip(sample.tensors, before.tensors, versions, allowed, strict=True)
     for index, (tensor, original, version, may_change) in enumerate(tensors):
-        same = tensor._version == version and torch.equal(tensor, original)
+        same = tensor._version == version and same_bits(tensor, original)
         require(same or may_change, f"the {when} changed tensor {index} of the arguments")
 
 
@@ -101,8 +116,7 @@ class Recorder(TorchDispatchMode):
         written = [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, Tensor)]
         self.kept += written
         reads, writes = (
-            {memory_of(tensor) for tensor in read},
-            {memory_of(tensor) for tensor in written},
+            {key for tensor in tensors for key in keys_of(tensor)} for tensors in (read, written)
         )
         is_view = writes <= reads and not func._schema.is_mutable
         if reads and writes and not is_view:
@@ -111,7 +125,7 @@ class Recorder(TorchDispatchMode):
 
     def without_use_for(self, results: Sequence[Tensor]) -> list[str]:
         """The operations on tensors from which no way leads to the results."""
-        needed, needless = {memory_of(tensor) for tensor in results}, []
+        needed, needless = {key for tensor in results for key in keys_of(tensor)}, []
         for name, reads, writes in reversed(self.operations):
             if writes & needed:
                 needed |= reads
@@ -127,29 +141,48 @@ def memory_of(tensor: Tensor) -> int:
 
 
 class Allocations(TorchDispatchMode):
-    """Sees all memory that operations allocate, without keeping it alive."""
+    """Sees all memory that operations allocate, without keeping it alive.
+
+    What an operation reads that none before has made was there already: a tensor that the function has
+    captured, of which a view may be taken.
+    """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.storages: dict[int, StorageWeakRef] = {}
+        self.earlier: dict[
+            int, StorageWeakRef
+        ] = {}  # weak references keep the key from being used again
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        if func is not torch.ops.aten.lift_fresh.default:  # what `torch.tensor` has just made
+            self._note(self.earlier, (args, kwargs), besides=self.storages)
         result = func(*args, **(kwargs or {}))
-        for leaf in pytree.tree_leaves(result):
-            if isinstance(leaf, Tensor):
-                self.storages[memory_of(leaf)] = StorageWeakRef(leaf.untyped_storage())
+        self._note(self.storages, result, besides=self.earlier)
         return result
+
+    def _note(
+        self, found: dict[int, StorageWeakRef], tree: Any, besides: dict[int, StorageWeakRef]
+    ) -> None:
+        for leaf in pytree.tree_leaves(tree):
+            for part in parts(leaf) if isinstance(leaf, Tensor) else ():
+                key = memory_of(part)
+                if key not in besides:
+                    found[key] = StorageWeakRef(part.untyped_storage())
 
     def alive(self, besides: Sequence[Tensor]) -> int:
         """How many of them still are, not counting that of the given tensors."""
-        known = {memory_of(tensor) for tensor in besides}
+        known = {key for tensor in besides for key in keys_of(tensor)}
         return sum(not weak.expired() for key, weak in self.storages.items() if key not in known)
 
 
 def saved_tensors_freed(case: Case) -> None:
-    """After a backward nothing lives on but the output, and without it nothing: no reference cycle."""
+    """After a backward nothing lives on but the output, and without it nothing: no reference cycle.
+
+    The function has been called before: what it keeps for later calls is there, and does not count.
+    """
     sample = case.sample.map(torch.clone)
     with collector_off():
         with Allocations() as allocations:
@@ -159,15 +192,19 @@ def saved_tensors_freed(case: Case) -> None:
         kept = allocations.alive([*outputs, *sample.tensors])
         require(kept == 0, f"{kept} tensors of the forward live on after the backward")
         outputs.clear()
-        cycle = allocations.alive(sample.tensors)
-        require(cycle == 0, f"{cycle} tensors live on after the output is gone: a reference cycle")
+        left = allocations.alive(sample.tensors)
+        gc.collect()
+        after = allocations.alive(sample.tensors)
+        why = "a reference cycle" if after < left else "something else holds them"
+        require(left == 0, f"{left} tensors live on after the output is gone: {why}")
 
 
-def saved_tensors_guarded(case: Case) -> None:
+def saved_tensors_guarded(case: Case) -> str | None:
     """What changes in place before the backward is no matter to it, or raises PyTorch's error."""
     case.inputs()
     names = [f"tensor {index} of the arguments" for index in range(len(case.sample.tensors))]
     expected = evaluate(case.function, case.sample.map(torch.clone)).gradients
+    left_out = []
     for index, name in [*enumerate(names), (-1, "the output")]:
         sample = case.sample.map(torch.clone)
         outputs = call(case.function, sample)
@@ -176,16 +213,41 @@ def saved_tensors_guarded(case: Case) -> None:
             for tensor in changed:
                 _change(tensor.detach())
         try:
-            gradients = differentiate(outputs, sample.differentiable)
+            with calls_of_modules() as calls:
+                gradients = differentiate(outputs, sample.differentiable)
         except RuntimeError as error:
             if not re.search("modified (by an )?inplace", str(error)):
                 raise
             continue
+        if calls and index >= 0:
+            left_out.append(name)
+            continue
         assert_same(f"after a change of {name}, gradient", gradients, expected)
+    if not left_out:
+        return None
+    why = "the backward computes the forward again, as a checkpoint does, from what is there then"
+    return f"but for {', '.join(left_out)}: {why}"
+
+
+@contextmanager
+def calls_of_modules() -> Iterator[list[str]]:
+    """The modules that are called within, by their class."""
+    called: list[str] = []
+
+    def note(module: nn.Module, _: Any) -> None:
+        called.append(type(module).__name__)
+
+    handle = nn.modules.module.register_module_forward_pre_hook(note)
+    try:
+        yield called
+    finally:
+        handle.remove()
 
 
 def _change(tensor: Tensor) -> None:
     """Other numbers in the same memory, and a note of it (`Tensor._version`), unless it overlaps."""
+    if not is_dense(tensor):
+        return
     if any(size > 1 and not stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True)):
         return
     if tensor.is_floating_point() or tensor.is_complex():
@@ -266,14 +328,36 @@ def collector_off() -> Iterator[None]:
 
 
 def deterministic(case: Case) -> None:
-    """The same arguments give the same bits, in outputs and gradients."""
-    first, second = (evaluate(case.function, case.sample.map(torch.clone)) for _ in range(2))
-    for one, other in zip(pytree.tree_leaves(first), pytree.tree_leaves(second), strict=True):
-        require(torch.equal(_bits(one), _bits(other)), "two calls with the same arguments differ")
+    """The same arguments give the same bits, in outputs and gradients, and no random ones."""
+    what = "two calls with the same arguments differ"
+    with under(replace(CONDITIONS.get(), seed=None)):
+        differs = not _is_repeated(case.function, case.sample)
+        excused = differs and case.reference and not _is_repeated(case.reference, case.sample)
+    if differs and _is_repeated(case.function, case.sample):
+        what += ", with the same seed they do not: it draws random numbers"
+        if excused:
+            raise BeyondReference(f"{what}, and so does the reference")
+    require(not differs, what)
 
 
-def _bits(tensor: Tensor) -> Tensor:
-    return tensor.detach().resolve_conj().resolve_neg().reshape(-1).contiguous().view(torch.uint8)
+def _is_repeated(function: Function, sample: Sample) -> bool:
+    first, second = (evaluate(function, sample.map(torch.clone)) for _ in range(2))
+    pairs = zip(pytree.tree_leaves(first), pytree.tree_leaves(second), strict=True)
+    return all(same_bits(one, other) for one, other in pairs)
+
+
+def same_bits(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors hold the same numbers, NaN and the sign of 0 included."""
+    return one.shape == other.shape and all(
+        torch.equal(left, right) for left, right in zip(_bits(one), _bits(other), strict=True)
+    )
+
+
+def _bits(tensor: Tensor) -> list[Tensor]:
+    return [
+        part.resolve_conj().resolve_neg().reshape(-1).contiguous().view(torch.uint8)
+        for part in parts(tensor.detach())
+    ]
 
 
 def checkpoint(case: Case) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
+from ansnet.testing.messages import summary as summary
+
 
 class Result(Enum):
     """What a row says."""
@@ -149,10 +151,3 @@ def markdown(reports: Sequence[Report], descriptions: Mapping[str, str], machine
     lines += ["", "## What each asks", "", "| capability | passes where |", "|---|---|"]
     lines += [f"| {capability} | {text} |" for capability, text in descriptions.items()]
     return "\n".join(lines)
-
-
-def summary(error: BaseException) -> str:
-    """Type and first lines of an exception, as one line; without the matrices that gradcheck prints."""
-    text = " ".join(str(error).partition("numerical:")[0].split()).rstrip(",") or "no message"
-    text = text if len(text) <= 240 else f"{text[:240]} …"
-    return text if isinstance(error, AssertionError) else f"{type(error).__name__}: {text}"

@@ -9,9 +9,15 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.func import functional_call
 
-from ansnet.testing.capabilities import CAPABILITIES, ESSENTIAL, MOST_SAMPLES, Capability, known
+from ansnet.testing.capabilities import (
+    CAPABILITIES,
+    ESSENTIAL,
+    IN_FLOAT64,
+    MOST_SAMPLES,
+    Capability,
+    known,
+)
 from ansnet.testing.case import (
     BeyondReference,
     Case,
@@ -25,7 +31,12 @@ from ansnet.testing.case import (
     Vacuous,
     under,
 )
+from ansnet.testing.preparation import prepared
 from ansnet.testing.report import Result, Row, summary
+from ansnet.testing.seeds import generators_left_alone
+from ansnet.testing.stateless import Stateless, restore, restored
+
+OF_FLOAT32 = 1e-3  # some thousand roundings: of float32's derivatives of derivatives
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,10 @@ class Subject:
     expected_failures: Mapping[str, str] = field(default_factory=dict)
     backend: str = "inductor"
     conditions: Conditions = field(default_factory=Conditions)
+    dtypes: tuple[torch.dtype, ...] | None = None
+    devices: tuple[torch.device, ...] | None = None
+    modules: tuple[Stateless, ...] = ()
+    cases: dict[int, Case] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def essential(self) -> tuple[str, ...]:
@@ -68,11 +83,11 @@ class Subject:
     def _tried(self, capability: str) -> Row:
         passed, reasons, beyond = False, [], []
         for index, sample in enumerate(self.samples[: MOST_SAMPLES.get(capability)]):
-            layer = self.layer if index == 0 else None
-            case = Case(self.function, self.reference, sample, layer, self.backend)
             try:
-                with under(self.conditions):
-                    note = run(CAPABILITIES[capability], case)
+                with generators_left_alone(), restored(self.modules), under(self.conditions):
+                    case = self._case(index)
+                    with under(conditions_for(case, self.conditions)):
+                        note = noted(run(CAPABILITIES[capability], case), capability, case)
             except Vacuous:
                 raise
             except BeyondReference as reason:
@@ -89,6 +104,38 @@ class Subject:
         result = Result.PASS if passed else Result.NOT_APPLICABLE
         return Row(capability, result, "; ".join(dict.fromkeys(details)))
 
+    def _case(self, index: int) -> Case:
+        """A sample's case; what has to be found out of the function is so once a process."""
+        if index not in self.cases:
+            others = self.samples[:index] + self.samples[index + 1 :]
+            case = Case(
+                self.function,
+                self.reference,
+                self.samples[index],
+                self.layer if index == 0 else None,
+                self.backend,
+                others=tuple(sample.map(torch.clone) for sample in others),
+                devices=self.devices,
+            )
+            self.cases[index] = prepared(case, self.dtypes)
+            restore(self.modules)
+        return self.cases[index]
+
+
+def conditions_for(case: Case, given: Conditions) -> Conditions:
+    """The conditions, with bounds that fit the rounding of float32 where float64 is not tried."""
+    if torch.float64 in case.dtypes or given.atol is not None or given.rtol is not None:
+        return given
+    return replace(given, atol=OF_FLOAT32, rtol=OF_FLOAT32)
+
+
+def noted(note: str | None, capability: str, case: Case) -> str | None:
+    """A row's note, and that a row which is of float64 was tried in float32, if so."""
+    if capability not in IN_FLOAT64 or torch.float64 in case.dtypes:
+        return note
+    where = f"in float32, where numbers may differ by {OF_FLOAT32:g}"
+    return f"{note}; {where}" if note else where
+
 
 def run(check: Capability, case: Case) -> str | None:
     """Try one capability on one sample. No more is asked of a function than its reference can do.
@@ -104,11 +151,14 @@ def run(check: Capability, case: Case) -> str | None:
         return attempt(check, fresh(case))
     except (NotApplicable, FailsAlone, Vacuous):
         raise
-    except Exception:
+    except Exception as failed:
+        if "torch.utils.checkpoint is incompatible with .grad()" in str(failed):
+            reason = "PyTorch refuses torch.autograd.grad, and transformations, through it"
+            raise NotApplicable(f"it has a reentrant checkpoint: {reason}") from None
         if case.reference is None:
             raise
-        if reason := failure(check, replace(fresh(case), function=case.reference, layer=None)):
-            raise BeyondReference(f"the reference cannot either: {reason}") from None
+        if beyond := failure(check, replace(fresh(case), function=case.reference, layer=None)):
+            raise BeyondReference(f"the reference cannot either: {beyond}") from None
         raise
 
 
@@ -148,6 +198,8 @@ def subject(
     atol: float | None = None,
     rtol: float | None = None,
     seed: int = 0,
+    dtypes: Iterable[torch.dtype] | None = None,
+    devices: Iterable[torch.device | str] | None = None,
 ) -> Subject:
     """Check the arguments of `check`, and gather them.
 
@@ -170,7 +222,7 @@ def subject(
     if both := excuses.keys() & known(failures):
         raise ValueError(f"{min(both)!r} is both in not_applicable and in expected_failures")
     known(excuses)
-    name = name_of(function)
+    name, modules = name_of(function), []
     if isinstance(function, nn.Module):
         layer = layer or (function, gathered[0])
         state = {**dict(function.named_parameters()), **dict(function.named_buffers())}
@@ -180,6 +232,7 @@ def subject(
             reference and stateless(reference),
             derivative and stateless(derivative),
         )
+        modules = [part for part in (function, reference, derivative) if isinstance(part, Stateless)]
     if derivative is not None:
         reference = Stated(reference or function, derivative)
     return Subject(
@@ -192,6 +245,9 @@ def subject(
         failures,
         backend,
         Conditions(atol, rtol, seed),
+        as_dtypes(dtypes),
+        as_devices(devices),
+        tuple(modules),
     )
 
 
@@ -218,7 +274,7 @@ def as_sample(sample: Sample | tuple[Any, ...]) -> Sample:
     raise TypeError(f"a sample is a Sample or a tuple of arguments, got {type(sample).__name__}")
 
 
-def stateless(module: Function) -> Function:
+def stateless(module: Function) -> Stateless:
     """A module as a function of its arguments and, last, of its parameters and buffers.
 
     Raises:
@@ -226,12 +282,47 @@ def stateless(module: Function) -> Function:
     """
     if not isinstance(module, nn.Module):
         raise TypeError(f"the reference of a module must be a module, got {module!r}")
+    return Stateless(module)
 
-    def function(*arguments: Any, **kwargs: Any) -> Any:
-        *inputs, state = arguments
-        return functional_call(module, state, tuple(inputs), kwargs)
 
-    return function
+def as_devices(given: Iterable[torch.device | str] | None) -> tuple[torch.device, ...] | None:
+    """The devices by name.
+
+    Raises:
+        ValueError: one is not there.
+    """
+    if given is None:
+        return None
+    devices = []
+    for name in [given] if isinstance(given, (str, torch.device)) else given:
+        try:
+            devices.append(torch.empty(0, device=name).device)
+        except Exception as error:
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise ValueError(f"devices={name!r} is not on this machine: {reason}") from None
+    return tuple(devices)
+
+
+def as_dtypes(given: Iterable[torch.dtype] | None) -> tuple[torch.dtype, ...] | None:
+    """The dtypes in which a function works, without repetition.
+
+    Raises:
+        TypeError: one is not a dtype.
+        ValueError: there is none, or one is not of floating point.
+    """
+    if given is None:
+        return None
+    dtypes = tuple(dict.fromkeys([given] if isinstance(given, torch.dtype) else given))
+    if not dtypes:
+        raise ValueError("dtypes is empty: name those in which the function works, or leave it out")
+    for dtype in dtypes:
+        if not isinstance(dtype, torch.dtype):
+            raise TypeError(f"dtypes takes torch.float64 and the like, got {dtype!r}")
+        if not dtype.is_floating_point:
+            raise ValueError(
+                f"dtypes takes dtypes of floating point, got {dtype}: complex numbers follow"
+            )
+    return dtypes
 
 
 def name_of(function: Function) -> str:

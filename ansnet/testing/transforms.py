@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._inductor import config as inductor_config
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import forward_ad
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ansnet.testing.case import (
     Case,
@@ -24,21 +27,30 @@ from ansnet.testing.case import (
     random_like,
     require,
 )
+from ansnet.testing.preparation import keys_of
+from ansnet.testing.sample import is_dense
 
 FACTORS = (1.0, 0.5, 2.0)  # the batch is the sample, scaled: signs and order of the elements stay
 
 
-def vmap(case: Case) -> None:
-    """`torch.vmap` over all tensors, in front or behind, and over each input alone, does as a loop."""
+def vmap(case: Case) -> str | None:
+    """`torch.vmap` over all tensors, in front or behind, and over each input alone, does as a loop.
+
+    Random numbers are the same for the whole batch. Over an input alone nothing is asked of a function
+    that changes a tensor in place: memory of one cannot take the numbers of many.
+    """
     tensors = case.sample.tensors
     if not tensors:
         raise NotApplicable("no tensor among the arguments")
-    everything = range(len(tensors))
-    alone = [i for i, tensor in enumerate(tensors) if tensor.requires_grad]
+    everything = [i for i, tensor in enumerate(tensors) if is_dense(tensor)]
+    alone = [i for i, tensor in enumerate(tensors) if tensor.requires_grad and is_dense(tensor)]
     _assert_vmap(case, everything, 0)
     _assert_vmap(case, everything, -1)
+    if case.written:
+        return "over all tensors only: it changes an input in place"
     for index in alone if not _changes_constants(case) else []:
         _assert_vmap(case, [index], 0)
+    return None
 
 
 def _assert_vmap(case: Case, batched: Any, dim: int) -> None:
@@ -54,7 +66,15 @@ def _assert_vmap(case: Case, batched: Any, dim: int) -> None:
         for n in range(len(FACTORS))
     ]
     expected = [torch.stack(outputs) for outputs in zip(*loop, strict=True)]
-    assert_same("output", list(torch.vmap(function, in_dims)(*batches)), expected)
+    actual = list(torch.vmap(function, in_dims, randomness="same")(*batches))
+    if case.is_random and [z.shape for z in actual] == [z.shape for z in expected]:
+        actual, expected = _in_law(actual), _in_law(expected)
+    assert_same("output", actual, expected)
+
+
+def _in_law(tensors: list[Tensor]) -> list[Tensor]:
+    """What is left of random numbers to compare, where a rule of its own draws them: that they are."""
+    return [tensor.isfinite() for tensor in tensors]
 
 
 def _batch(tensor: Tensor, dim: int) -> Tensor:
@@ -79,6 +99,8 @@ def per_sample_gradients(case: Case) -> None:
 
     first, *others = (tensor.detach() for tensor in inputs)
     batch = _batch(first, 0)
+    if set(case.written) - {0}:
+        raise NotApplicable("it changes an input in place that all samples share")
     gradient = torch.func.grad(loss, tuple(range(len(inputs))))
     expected = [
         torch.autograd.grad(loss(*leaves), leaves)
@@ -86,7 +108,8 @@ def per_sample_gradients(case: Case) -> None:
             [t.requires_grad_() for t in (x, *map(torch.clone, others))] for x in batch.clone()
         )
     ]
-    actual = torch.vmap(gradient, (0, *[None] * len(others)))(batch, *others)
+    in_dims = (0, *[None] * len(others))
+    actual = torch.vmap(gradient, in_dims, randomness="same")(batch, *others)
     assert_same(
         "per-sample gradient", list(actual), [torch.stack(g) for g in zip(*expected, strict=True)]
     )
@@ -144,7 +167,8 @@ def fresh_compiler() -> Iterator[None]:
         warnings.simplefilter("ignore")
         torch._dynamo.reset()
         try:
-            yield
+            with inductor_config.patch(fallback_random=True):  # the random numbers of eager execution
+                yield
         finally:
             torch._C._functorch.pop_dynamic_layer_stack_and_undo_to_depth(depth)
             while forward_ad._current_level > level:
@@ -153,13 +177,32 @@ def fresh_compiler() -> Iterator[None]:
 
 def meta(case: Case) -> None:
     """On the meta device outputs and gradients have the shapes and dtypes of those on the CPU."""
-    shadow = evaluate(case.function, case.sample.map(lambda tensor: tensor.to("meta")))
+    with OnMeta(case.captured):
+        shadow = evaluate(case.function, case.sample.map(lambda tensor: tensor.to("meta")))
     _assert_same_kind(case, shadow)
+
+
+class OnMeta(TorchDispatchMode):
+    """Operations find tensors that the function has captured on the meta device too."""
+
+    def __init__(self, captured: Sequence[Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.keys = {key for tensor in captured for key in keys_of(tensor)}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        args, kwargs = pytree.tree_map_only(Tensor, self._moved, (args, kwargs or {}))
+        return func(*args, **kwargs)
+
+    def _moved(self, tensor: Tensor) -> Tensor:
+        known = tensor.device.type != "meta" and self.keys.intersection(keys_of(tensor))
+        return tensor.detach().to("meta") if known else tensor
 
 
 def fake_tensors(case: Case) -> None:
     """Likewise under `FakeTensorMode`, in which PyTorch's tracers run."""
-    mode = FakeTensorMode()
+    mode = FakeTensorMode(allow_non_fake_inputs=True)  # what is captured is none of the sample's
     sample = case.sample.map(mode.from_tensor)
     with mode:
         shadow = evaluate(case.function, sample)

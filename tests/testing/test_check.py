@@ -67,15 +67,15 @@ def test_the_report_names_the_first_sample_that_fails() -> None:
         broken_swish,
         torch.nn.functional.silu,
         [zeros, numbers],
-        only=["forward", "gradients", "channels last", "cuda"],
-        not_applicable={"cuda": "not tried here"},
+        only=["forward", "gradients", "channels last", "devices"],
+        not_applicable={"devices": "not tried here"},
     )
     assert report["gradients"].result is Result.FAIL
     assert "sample 1 (float64[3, 4]): gradient of argument 0" in report["gradients"].detail
     assert re.search(r"at index \(\d, \d\)", report["gradients"].detail)
-    first, *_, cuda, last = str(report).splitlines()
+    first, *_, devices, last = str(report).splitlines()
     assert first == "broken_swish"
-    assert cuda.split(maxsplit=2) == ["cuda", "n/a", "not tried here"]
+    assert devices.split(maxsplit=2) == ["devices", "n/a", "not tried here"]
     assert last == "1 passed, 1 failed, 2 not applicable"
 
 
@@ -175,7 +175,7 @@ def test_the_table_in_the_docs_is_whole() -> None:
         assert all(
             re.fullmatch(r"yes( \[\d+\]\(#notes\))?|— \[\d+\]\(#notes\)", cell) for cell in cells
         )
-    known = "no input has four axes|no CUDA device on this machine|.*: the reference cannot either: "
+    known = "no input has four axes|no accelerator on this machine|.*: the reference cannot either: "
     reasons = re.findall(r"^\d+\. (.*)$", notes, re.MULTILINE)
     assert reasons
     assert all(re.match(known, reason) for reason in reasons)

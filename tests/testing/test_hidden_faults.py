@@ -30,6 +30,7 @@ SUBTLE = [
     "second derivative of empty batches",
     "saved tensors guarded",
     "backward twice",
+    "uses its arguments",
 ]
 FAULTS: dict[str, Fault] = {}
 
