@@ -126,7 +126,7 @@ def transformations(function: Callable[..., Tensors], inputs: Tensors) -> dict[s
 def basis(tensors: Tensors) -> Tensors:
     """The basis vectors of a list of tensors, in front of which stands an axis for their number."""
     sizes = [tensor.numel() for tensor in tensors]
-    columns = torch.eye(sum(sizes), dtype=torch.float64).split(sizes, 1)
+    columns = torch.eye(sum(sizes), dtype=tensors[0].dtype).split(sizes, 1)
     return tuple(
         column.reshape(-1, *tensor.shape) for column, tensor in zip(columns, tensors, strict=True)
     )

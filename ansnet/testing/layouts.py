@@ -224,7 +224,9 @@ def emptied(sample: Sample) -> Sample:
         NotApplicable: the first tensor has no axes.
     """
     tensors = sample.tensors
-    if not tensors or tensors[0].dim() == 0 or not is_dense(tensors[0]):
+    if tensors and not is_dense(tensors[0]):
+        raise NotApplicable("the first tensor is sparse")
+    if not tensors or tensors[0].dim() == 0:
         raise NotApplicable("the first tensor has no axes")
     size = len(tensors[0])
 

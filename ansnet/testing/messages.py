@@ -53,7 +53,7 @@ def compiler_message(error: BaseException) -> str | None:
         text = explanation.removeprefix("Explanation:").strip()
         told += f": {text if len(text) <= LONGEST else f'{text[:LONGEST]} …'}"
     places = re.findall(r'File "(.+)", line (\d+), in .*\n\s*(.+)', code)
-    users = [place for place in places if not place[0].startswith((OWN, _torch()))] or places
+    users = [place for place in places if not place[0].startswith((OWN, _torch()))]
     if users:
         file, number, line = users[-1]
         told += f" (at {file}:{number}: {line.strip()})"

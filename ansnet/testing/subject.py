@@ -33,9 +33,20 @@ from ansnet.testing.case import (
 )
 from ansnet.testing.preparation import prepared
 from ansnet.testing.report import Result, Row, summary
+from ansnet.testing.sample import is_dense
 from ansnet.testing.seeds import generators_left_alone
 from ansnet.testing.stateless import Stateless, restore, restored
 
+# Where a random number for each element, in the order of memory, makes other results.
+DRAWN_OTHERWISE = {
+    "channels last",
+    "strided views",
+    "expanded views",
+    "negative views",
+    "dtypes",
+    "devices",
+}
+WITHOUT_LIMIT = {"forward", "gradients", "gradcheck"}  # these a sparse argument does not hinder
 OF_FLOAT32 = 1e-3  # some thousand roundings: of float32's derivatives of derivatives
 
 
@@ -152,14 +163,28 @@ def run(check: Capability, case: Case) -> str | None:
     except (NotApplicable, FailsAlone, Vacuous):
         raise
     except Exception as failed:
-        if "torch.utils.checkpoint is incompatible with .grad()" in str(failed):
-            reason = "PyTorch refuses torch.autograd.grad, and transformations, through it"
-            raise NotApplicable(f"it has a reentrant checkpoint: {reason}") from None
+        if reason := limit_of_pytorch(check, case, failed):
+            raise NotApplicable(reason) from None
         if case.reference is None:
             raise
         if beyond := failure(check, replace(fresh(case), function=case.reference, layer=None)):
             raise BeyondReference(f"the reference cannot either: {beyond}") from None
         raise
+
+
+def limit_of_pytorch(check: Capability, case: Case, error: Exception) -> str | None:
+    """Why a capability can be asked of no function of this kind; None if there is no such reason."""
+    name = check.__name__.replace("_", " ")
+    if "torch.utils.checkpoint is incompatible with .grad()" in str(error):
+        return "PyTorch refuses torch.autograd.grad through a reentrant checkpoint"
+    if isinstance(error, AssertionError):
+        if case.is_random and name in DRAWN_OTHERWISE:
+            return "it draws random numbers, and others for another dtype or order in memory"
+        return None
+    sparse = any(not is_dense(tensor) for tensor in case.sample.tensors)
+    if sparse and "sparse" in str(error).lower() and name not in WITHOUT_LIMIT:
+        return f"PyTorch does not do this with sparse tensors: {summary(error)}"
+    return None
 
 
 def attempt(check: Capability, case: Case) -> str | None:

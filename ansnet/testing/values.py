@@ -23,6 +23,7 @@ from ansnet.testing.case import (
     evaluate,
     require,
 )
+from ansnet.testing.sample import is_dense
 
 FACTOR, ROUNDINGS = 4, 4  # see `accuracy`
 PLACES = ("first", "middle", "last")
@@ -110,7 +111,7 @@ def _settled(
 def _settled_tensor(
     actual: Tensor, expected: Tensor, finite: Sequence[Tensor], infinite: bool
 ) -> Tensor:
-    if actual.shape != expected.shape:
+    if actual.shape != expected.shape or not is_dense(actual):
         return actual
     first, *others = finite
     independent = torch.stack([first.isclose(other, 0, 0) for other in others]).all(0)
@@ -182,6 +183,8 @@ def accuracy(case: Case) -> None:
                 found = (getattr(evaluation, kind) for evaluation in (actual, exact))
                 known = (getattr(evaluation, kind) for evaluation in (expected, exact_reference))
                 for index, (one, own, other, truth) in enumerate(zip(*found, *known, strict=True)):
+                    if not is_dense(one):
+                        continue
                     what = f"{where}: {kind.removesuffix('s')} {index}"
                     one, other = _compared(what, (one, own), (other, truth))
                     jumps = [getattr(neighbour, kind)[index] - truth for neighbour in neighbours]
