@@ -19,8 +19,8 @@ from torch import Tensor
 from ansnet.testing.case import assert_same
 
 WEIGHTS = (4 / 5, -1 / 5, 4 / 105, -1 / 280)
-STEPS = (3e-2, 1e-2, 3e-3, 1e-3, 1e-4)
-MOST = 8  # elements looked at: those that differ most
+STEPS = (1e-2, 3e-3, 1e-3)
+MOST = 4  # elements looked at: those that differ most
 SURE = 0.2  # of a difference: a numerical derivative this near to one side decides for it
 
 Scalar = Callable[..., float]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ansnet.testing.capabilities import (
     CAPABILITIES,
@@ -97,7 +98,7 @@ class Subject:
             try:
                 with generators_left_alone(), restored(self.modules), under(self.conditions):
                     case = self._case(index)
-                    with under(conditions_for(case, self.conditions)):
+                    with under(conditions_for(case, self.conditions)), ungraded(case.captured):
                         note = noted(run(CAPABILITIES[capability], case), capability, case)
             except Vacuous:
                 raise
@@ -131,6 +132,17 @@ class Subject:
             self.cases[index] = prepared(case, self.dtypes)
             restore(self.modules)
         return self.cases[index]
+
+
+@contextmanager
+def ungraded(captured: Sequence[Tensor]) -> Iterator[None]:
+    """Afterwards the tensors have the gradients that they had: a closure's weight is the user's."""
+    before = [(tensor, tensor.grad) for tensor in captured if tensor.is_leaf and tensor.requires_grad]
+    try:
+        yield
+    finally:
+        for tensor, gradient in before:
+            tensor.grad = gradient
 
 
 def conditions_for(case: Case, given: Conditions) -> Conditions:

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._inductor import config as inductor_config
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import forward_ad
 from torch.utils import _pytree as pytree
@@ -161,6 +160,8 @@ def fresh_compiler() -> Iterator[None]:
 
     What it leaves of transformations, where it fails in their midst, is undone afterwards.
     """
+    from torch._inductor import config as inductor_config  # late: it takes a second to load
+
     depth = torch._C._functorch.get_dynamic_layer_stack_depth()
     level = forward_ad._current_level
     with warnings.catch_warnings():

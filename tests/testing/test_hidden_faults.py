@@ -31,6 +31,7 @@ SUBTLE = [
     "saved tensors guarded",
     "backward twice",
     "uses its arguments",
+    "finite far away",
 ]
 FAULTS: dict[str, Fault] = {}
 
