@@ -130,7 +130,7 @@ def _is_same(one: Evaluation, other: Evaluation) -> bool:
     """Whether outputs and gradients are the same, within roundings."""
     pairs = zip([*one.outputs, *one.gradients], [*other.outputs, *other.gradients], strict=False)
     return all(
-        a.shape == b.shape and torch.allclose(a, b, equal_nan=True)
+        (a.shape, a.dtype) == (b.shape, b.dtype) and torch.allclose(a, b, equal_nan=True)
         for a, b in pairs
         if is_dense(a) and is_dense(b)
     )
