@@ -88,6 +88,7 @@ class Case:
             and reference are given copies of them, which they may change.
         is_random: whether it draws random numbers.
         captured: tensors that it uses and that are not among its arguments.
+        adds_to_grad: whether its backward adds to the inputs' ``.grad`` itself.
     """
 
     function: Function
@@ -101,6 +102,7 @@ class Case:
     written: tuple[int, ...] = ()
     is_random: bool = False
     captured: tuple[Tensor, ...] = ()
+    adds_to_grad: bool = False
 
     @property
     def precision(self) -> torch.dtype:

@@ -20,9 +20,11 @@ from ansnet.testing.case import (
     Sample,
     Stated,
     Vacuous,
+    attached,
     call,
     evaluate,
     has_derivative,
+    random_like,
     reseed,
 )
 from ansnet.testing.sample import parts
@@ -62,6 +64,7 @@ def prepared(case: Case, dtypes: Sequence[torch.dtype] | None = None) -> Case:
         written=tuple(written),
         is_random=is_random,
         captured=tuple(captured),
+        adds_to_grad=adds_to_grad(case.function, case.sample),
     )
 
 
@@ -111,6 +114,15 @@ def written_to(function: Function, sample: Sample) -> set[int]:
         for index, (tensor, version) in enumerate(zip(inputs, before, strict=True))
         if tensor._version != version
     }
+
+
+def adds_to_grad(function: Function, sample: Sample) -> bool:
+    """Whether a backward runs another one within, which adds to ``.grad``, as reversible blocks do."""
+    own = sample.map(torch.clone)
+    with suppress(Exception):  # what is wrong is for the rows to tell
+        outputs = attached(call(function, own))
+        torch.autograd.grad(outputs, own.differentiable, random_like(outputs), allow_unused=True)
+    return any(tensor.grad is not None for tensor in own.differentiable)
 
 
 class OnCopies:

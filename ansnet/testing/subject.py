@@ -47,6 +47,19 @@ DRAWN_OTHERWISE = {
     "dtypes",
     "devices",
 }
+# What asks for gradients in a way that takes no notice of ``.grad``.
+BY_AUTOGRAD_GRAD = {
+    "gradcheck",
+    "gradgradcheck",
+    "batched gradients",
+    "forward mode",
+    "jacobian",
+    "hessian",
+    "per sample gradients",
+    "gradient through vmap",
+    "checkpoint",
+    "backward twice",
+}
 WITHOUT_LIMIT = {"forward", "gradients", "gradcheck"}  # these a sparse argument does not hinder
 OF_FLOAT32 = 1e-3  # some thousand roundings: of float32's derivatives of derivatives
 
@@ -189,6 +202,8 @@ def limit_of_pytorch(check: Capability, case: Case, error: Exception) -> str | N
     name = check.__name__.replace("_", " ")
     if "torch.utils.checkpoint is incompatible with .grad()" in str(error):
         return "PyTorch refuses torch.autograd.grad through a reentrant checkpoint"
+    if case.adds_to_grad and name in BY_AUTOGRAD_GRAD:
+        return "its backward adds to .grad itself, which torch.autograd.grad does not return"
     if isinstance(error, AssertionError):
         if case.is_random and name in DRAWN_OTHERWISE:
             return "it draws random numbers, and others for another dtype or order in memory"

@@ -81,7 +81,7 @@ class AddsToGrad(CalledAgain):
     def backward(ctx: Any, grad_z: Tensor) -> tuple[Any, ...]:
         x, *_ = (tensor.detach().requires_grad_() for tensor in ctx.saved_tensors)
         with torch.enable_grad():
-            ctx.module.linear(x).tanh().backward(grad_z)
+            ctx.module.linear(x).tanh().backward(ctx.module.factor * grad_z)
         return None, x.grad, None, None
 
 
@@ -108,11 +108,19 @@ def test_gradcheck_moves_the_parameters_that_the_backward_sees() -> None:
     (row,) = tried(Reentrant(), None, ["gradcheck"]).rows
     assert row.result is Result.NOT_APPLICABLE
     assert "refuses torch.autograd.grad through a reentrant checkpoint" in row.detail
+    (row,) = tried(Reversible(), None, ["gradcheck"]).rows
+    assert row.result is Result.NOT_APPLICABLE
+    assert "adds to .grad itself" in row.detail
 
 
 def test_a_wrong_one_fails() -> None:
     report = tried(Wrong(), Plain(), ["gradients", "gradcheck"])
     assert len(report.failures) == 2
+
+    class WrongToo(Reversible):
+        factor = 1.5
+
+    assert tried(WrongToo(), Plain(), ["gradients"]).failures
 
 
 def test_compiled_it_is_right_as_well() -> None:
