@@ -126,6 +126,13 @@ class Case:
             raise NotApplicable("no reference was given")
         return self.reference
 
+    @property
+    def excuse(self) -> Function | None:
+        """The function whose errors excuse the same of the one under test: not that function itself."""
+        if isinstance(self.reference, Stated) and self.reference.is_own:
+            return self.reference.derivative
+        return self.reference
+
     def inputs(self) -> list[Tensor]:
         """The sample's tensors to differentiate by.
 
@@ -151,10 +158,12 @@ class Stated:
     Attributes:
         value: what is computed.
         derivative: the function whose derivative it has; it returns tensors of the same shapes.
+        is_own: whether the value is that of the function under test, for want of a reference.
     """
 
     value: Function
     derivative: Function
+    is_own: bool = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The values of the one, with the graph of the other."""

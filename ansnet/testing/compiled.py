@@ -44,8 +44,8 @@ def compiled_transformations(case: Case) -> str | None:
     names, errors = errors_of_all(case)
     for name, error in errors.items():
         excuse = None
-        if case.reference is not None and not isinstance(error, AssertionError):
-            reference = replace(case, function=case.reference)
+        if case.excuse is not None and not isinstance(error, AssertionError):
+            reference = replace(case, function=case.excuse)
             # one that fails before it is compiled is excused by a reference that does so too
             excuse = (
                 eager_error(name, reference) if eager_error(name, case) else error_of(name, reference)

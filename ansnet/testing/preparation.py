@@ -143,7 +143,7 @@ class OnCopies:
             value, derivative = (
                 cls.of(part, sample, written, set()) for part in (function.value, function.derivative)
             )
-            return Stated(value, derivative)
+            return Stated(value, derivative, function.is_own)
         inputs = [place for place, tensor in enumerate(sample.tensors) if tensor.requires_grad]
         return cls(
             function,

@@ -190,9 +190,10 @@ def run(check: Capability, case: Case) -> str | None:
     except Exception as failed:
         if reason := limit_of_pytorch(check, case, failed):
             raise NotApplicable(reason) from None
-        if case.reference is None:
+        if case.excuse is None:
             raise
-        if beyond := failure(check, replace(fresh(case), function=case.reference, layer=None)):
+        excuse = replace(fresh(case), function=case.excuse, reference=case.excuse, layer=None)
+        if beyond := failure(check, excuse):
             raise BeyondReference(f"the reference cannot either: {beyond}") from None
         raise
 
@@ -286,7 +287,7 @@ def subject(
         )
         modules = [part for part in (function, reference, derivative) if isinstance(part, Stateless)]
     if derivative is not None:
-        reference = Stated(reference or function, derivative)
+        reference = Stated(reference or function, derivative, is_own=reference is None)
     return Subject(
         function,
         reference,
