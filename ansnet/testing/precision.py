@@ -25,7 +25,7 @@ from ansnet.testing.derivatives import assert_gradient_dtypes
 from ansnet.testing.report import summary
 from ansnet.testing.sample import is_dense
 
-LEAST = 1e-6
+LEAST, ROUNDINGS = 1e-6, 16  # see `dtypes`
 
 
 def autocast_bfloat16(case: Case) -> None:
@@ -109,8 +109,9 @@ def names_of(dtypes: Sequence[torch.dtype]) -> str:
 def dtypes(case: Case) -> str | None:
     """In each dtype in which it works outputs and gradients are the reference's, and in that dtype.
 
-    Numbers may differ by √ε of the largest, or 10⁻⁶: what that leaves other rows see. Without a
-    reference, they are compared with those in the most precise of the dtypes.
+    Numbers may differ by √ε of the largest, or 10⁻⁶ of it, and, for where the result is 0, by 16
+    roundings of the largest argument or output: what that leaves other rows see. Without a reference,
+    they are compared with those in the most precise of the dtypes.
     """
     beyond = []
     best = max(case.dtypes, key=lambda dtype: -torch.finfo(dtype).eps)
@@ -128,12 +129,20 @@ def dtypes(case: Case) -> str | None:
             continue
         actual = evaluate(case.function, sample)
         name = str(dtype).removeprefix("torch.")
+        # the rounding of what a result that is 0 is a sum of
+        floor = ROUNDINGS * torch.finfo(dtype).eps * _largest([*sample.tensors, *expected.outputs])
         for what, found, known in (
             ("output", actual.outputs, expected.outputs),
             ("gradient", actual.gradients, expected.gradients),
         ):
             for one, other in zip(found, known, strict=True):
-                _assert_near(f"{what} in {name}", one, other, dtype, case.reference is not None)
+                if case.reference is not None:
+                    require(
+                        one.dtype == other.dtype,
+                        f"{what} in {name} is {one.dtype}, expected {other.dtype}",
+                    )
+                bound = max(torch.finfo(dtype).eps ** 0.5, LEAST) * _largest([other]) + floor
+                _assert_near(f"{what} in {name}", one, other, bound)
         for gradient, tensor in zip(actual.gradients, sample.differentiable, strict=True):
             require(gradient.dtype == tensor.dtype, f"gradient in {name} is {gradient.dtype}")
     if len(beyond) == len(case.dtypes):
@@ -141,16 +150,20 @@ def dtypes(case: Case) -> str | None:
     return "; ".join(beyond) or None
 
 
-def _assert_near(what: str, one: Tensor, other: Tensor, dtype: torch.dtype, same_dtype: bool) -> None:
-    if same_dtype:
-        require(one.dtype == other.dtype, f"{what} is {one.dtype}, expected {other.dtype}")
+def _largest(tensors: Sequence[Tensor]) -> float:
+    """The largest finite absolute value among numbers of floating point."""
+    values = [
+        tensor.detach().double().nan_to_num(0, 0, 0).abs().max().item()
+        for tensor in tensors
+        if tensor.is_floating_point() and is_dense(tensor) and tensor.numel()
+    ]
+    return max(values, default=0.0)
+
+
+def _assert_near(what: str, one: Tensor, other: Tensor, bound: float) -> None:
     require(one.shape == other.shape, f"{what} has shape {list(one.shape)}, not {list(other.shape)}")
     if not other.is_floating_point() or other.numel() == 0 or not is_dense(other):
         return
-    bound = (
-        max(torch.finfo(dtype).eps ** 0.5, LEAST)
-        * other.double().nan_to_num(0, 0, 0).abs().max().item()
-    )
     close = one.double().isclose(other.double(), 0, bound, equal_nan=True)
     if not close.all():
         error = (one.double() - other.double()).abs().where(~close, 0).max().item()
