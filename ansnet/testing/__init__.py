@@ -12,15 +12,19 @@ It works on any function, not only on ansnet's. `parametrize_capabilities` makes
 from ansnet.testing.battery import CapabilityTest, check, parametrize_capabilities
 from ansnet.testing.capabilities import CAPABILITIES
 from ansnet.testing.case import Sample
+from ansnet.testing.causes import Cause, Explanation, Severity
 from ansnet.testing.report import Report, Result, Row
 
 __all__ = [
     "CAPABILITIES",
     "CapabilityTest",
+    "Cause",
+    "Explanation",
     "Report",
     "Result",
     "Row",
     "Sample",
+    "Severity",
     "check",
     "parametrize_capabilities",
 ]

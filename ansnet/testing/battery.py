@@ -12,7 +12,7 @@ from torch import nn
 from ansnet.testing import isolation
 from ansnet.testing.capabilities import CAPABILITIES, known
 from ansnet.testing.case import Function, Layer, Sample
-from ansnet.testing.report import Report, Result, Row, is_untried
+from ansnet.testing.report import Report, Result, Row, is_untried, message
 from ansnet.testing.subject import Subject, subject
 
 
@@ -140,7 +140,7 @@ class CapabilityTest:
 
         row = self.row()
         if row.result is Result.FAIL:
-            raise AssertionError(f"{self.capability}: {row.detail}") from row.error
+            raise AssertionError("\n".join(message(row))) from row.error
         if is_untried(row, self.subject.essential):
             raise AssertionError(f"{self.capability} could not be tried: {row.detail}")
         if row.result is Result.NOT_APPLICABLE:

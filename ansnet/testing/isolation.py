@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 import tempfile
+import time
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ from torch import Tensor
 
 from ansnet.testing.capabilities import COMPILED
 from ansnet.testing.case import Vacuous
+from ansnet.testing.diagnosis import in_time
 from ansnet.testing.report import Result, Row
 from ansnet.testing.subject import Subject
 
@@ -94,7 +96,7 @@ def batch(subject: Subject, capabilities: Sequence[str], timeout: float) -> Iter
     with tempfile.TemporaryFile() as said:
         child = _fork()
         if child == 0:
-            _work(subject, capabilities, sender, said)
+            _work(subject, capabilities, sender, said, timeout)
         sender.close()
         try:
             for capability in capabilities:
@@ -135,7 +137,11 @@ def _fork() -> int:
 
 
 def _work(
-    subject: Subject, capabilities: Sequence[str], sender: Connection, said: IO[bytes]
+    subject: Subject,
+    capabilities: Sequence[str],
+    sender: Connection,
+    said: IO[bytes],
+    timeout: float,
 ) -> NoReturn:
     """What the other process does."""
     try:
@@ -145,7 +151,7 @@ def _work(
         torch.set_num_threads(1)  # OpenMP's threads do not live on in a fork
         gc.freeze()  # the collector would write to, and so copy, all that is shared with the parent
         for capability in capabilities:
-            sender.send_bytes(_packed(subject, capability))
+            sender.send_bytes(_packed(subject, capability, timeout))
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
     except BaseException:
@@ -155,9 +161,9 @@ def _work(
     os._exit(0)
 
 
-def _packed(subject: Subject, capability: str) -> bytes:
+def _packed(subject: Subject, capability: str, timeout: float) -> bytes:
     try:
-        row = subject.row(capability)
+        row = subject.row(capability, in_time(time.monotonic() + timeout / 2))
     except Vacuous as mistake:
         return pickle.dumps(mistake)
     if row.error is not None:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
+from ansnet.testing.causes import Cause, Explanation, explanations, page_of
 from ansnet.testing.messages import summary as summary
 
 
@@ -29,6 +30,7 @@ class Row:
         detail: on failure the first sample that fails, and why; else the reasons for what was left out.
         error: what was raised, on failure; of a row that was tried in another process, its traceback.
         excused: whether ``not_applicable`` gave the reason.
+        cause: why it fails, and how to mend it.
     """
 
     capability: str
@@ -36,6 +38,7 @@ class Row:
     detail: str = ""
     error: Exception | None = field(default=None, repr=False, compare=False)
     excused: bool = False
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,11 @@ class Report:
         """The rows that failed."""
         return [row for row in self.rows if row.result is Result.FAIL]
 
+    @property
+    def causes(self) -> list[Explanation]:
+        """Why rows failed, the worst first; rows of one cause together."""
+        return explanations(self.failures)
+
     def __getitem__(self, capability: str) -> Row:
         """The row of a capability.
 
@@ -80,12 +88,22 @@ class Report:
 
     def __str__(self) -> str:
         width = max(len(row.capability) for row in self.rows)
+        causes = self.causes
+        numbers = {
+            row.capability: number
+            for number, explanation in enumerate(causes, 1)
+            for row in explanation.rows
+        }
         lines = [self.function]
         for row in self.rows:
             head = f"  {row.capability:{width}}  {row.result.value:4}  "
-            detail = textwrap.wrap(row.detail, 100 - len(head)) or [""]
+            number = numbers.get(row.capability)
+            detail = wrapped(row.detail if number is None else f"cause {number}", WIDTH - len(head))
             lines.append((head + detail[0]).rstrip())
             lines += [" " * len(head) + line for line in detail[1:]]
+        for number, explanation in enumerate(causes, 1):
+            lines += ["", *told(number, explanation)]
+        lines += [""] if causes else []
         if self.untried:
             names = ", ".join(row.capability for row in self.untried)
             lines.append(f"does not pass: {names} could not be tried")
@@ -102,6 +120,7 @@ class Report:
         )
 
 
+WIDTH = 100
 WORDS = {
     Result.PASS: "passed",
     Result.FAIL: "failed",
@@ -121,6 +140,58 @@ def is_untried(row: Row, essential: Collection[str]) -> bool:
     return row.capability in essential and row.result is Result.NOT_APPLICABLE and not row.excused
 
 
+def told(number: int, explanation: Explanation) -> list[str]:
+    """A cause as a reader of a terminal is told it."""
+    cause, first = explanation.cause, explanation.rows[0]
+    head = f"cause {number}  "
+    indent = " " * len(head)
+    lines = wrapped(f"{cause.severity.value}: {cause.sentence}", WIDTH - len(head))
+    lines = [head + lines[0], *(indent + line for line in lines[1:])]
+    parts = {
+        "rows": wrapped(", ".join(explanation.capabilities), WIDTH - len(head) - 7),
+        "first": wrapped(f"{first.capability}: {first.detail}", WIDTH - len(head) - 7),
+        "at": [cause.place] if cause.place else [],
+        "mend": [part for line in cause.mending.splitlines() for part in code_lines(line)],
+        "page": [cause.page] if cause.page else [],
+    }
+    for name, texts in parts.items():
+        for position, text in enumerate(texts):
+            lines.append(f"{indent}{'' if position else name:5}  {text}")
+    return lines
+
+
+def code_lines(code: str) -> list[str]:
+    """A line of code as it fits beneath its head: what is too long goes on, indented, below."""
+    width = WIDTH - 16
+    lines = textwrap.wrap(
+        code,
+        width,
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+    )
+    return [code] if len(code) <= width else lines
+
+
+def message(row: Row) -> list[str]:
+    """What a failing test says: the row, and its cause where there is one."""
+    lines = [f"{row.capability}: {row.detail}"]
+    (explanation,) = explanations([row])
+    cause = explanation.cause
+    lines.append(f"{cause.severity.value}: {cause.sentence}")
+    if cause.place:
+        lines.append(f"at {cause.place}")
+    if cause.mending:
+        lines += ["mend it so:", *(f"    {line}" for line in cause.mending.splitlines())]
+    return [*lines, f"see {cause.page}"]
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """The text in lines of a width; one empty line where there is none."""
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+
+
 def markdown(reports: Sequence[Report], descriptions: Mapping[str, str], machine: str) -> str:
     """A table of capabilities × functions, each reason a numbered note below it.
 
@@ -133,7 +204,8 @@ def markdown(reports: Sequence[Report], descriptions: Mapping[str, str], machine
     lines = [
         "# Operations and capabilities",
         "",
-        "Written by `python -m ansnet capabilities`; not by hand. "
+        "Written by `python -m ansnet capabilities`; not by hand. What each capability asks, why, and "
+        "an example of each: [pages](capabilities/README.md). "
         "*yes*: passed on every sample, —: makes no sense there, and the note says why.",
         "",
         f"Measured with {machine}.",
@@ -149,5 +221,8 @@ def markdown(reports: Sequence[Report], descriptions: Mapping[str, str], machine
         lines.append(f"| {capability} | " + " | ".join(cells) + " |")
     lines += ["", "## Notes", "", *(f"{number}. {note}" for note, number in notes.items())]
     lines += ["", "## What each asks", "", "| capability | passes where |", "|---|---|"]
-    lines += [f"| {capability} | {text} |" for capability, text in descriptions.items()]
+    lines += [
+        f"| [{capability}]({page_of(capability).removeprefix('docs/')}) | {text} |"
+        for capability, text in descriptions.items()
+    ]
     return "\n".join(lines)

@@ -32,6 +32,8 @@ from ansnet.testing.case import (
     Vacuous,
     under,
 )
+from ansnet.testing.causes import Cause
+from ansnet.testing.diagnosis import Diagnose, at_once, unknown
 from ansnet.testing.preparation import prepared
 from ansnet.testing.report import Result, Row, summary
 from ansnet.testing.sample import is_dense
@@ -87,15 +89,19 @@ class Subject:
         """The capabilities without which a report says nothing."""
         return ESSENTIAL[self.reference is not None]
 
-    def row(self, capability: str) -> Row:
+    def row(self, capability: str, diagnose: Diagnose = at_once) -> Row:
         """Try one capability on every sample.
+
+        Args:
+            capability: its name.
+            diagnose: how to find the cause where it fails; see `diagnosis.cause_of`.
 
         Raises:
             ValueError: the function returns no tensor.
         """
         if capability in self.not_applicable:
             return Row(capability, Result.NOT_APPLICABLE, self.not_applicable[capability], excused=True)
-        row = self._tried(capability)
+        row = self._tried(capability, diagnose if capability not in self.expected_failures else unknown)
         if capability not in self.expected_failures:
             return row
         reason = self.expected_failures[capability]
@@ -105,7 +111,7 @@ class Subject:
         detail = f"expected to fail ({reason}), but {what}: take it out of expected_failures"
         return Row(capability, Result.FAIL, detail)
 
-    def _tried(self, capability: str) -> Row:
+    def _tried(self, capability: str, diagnose: Diagnose) -> Row:
         passed, reasons, beyond = False, [], []
         for index, sample in enumerate(self.samples[: MOST_SAMPLES.get(capability)]):
             try:
@@ -121,13 +127,23 @@ class Subject:
                 reasons.append(str(reason))
             except Exception as error:
                 detail = f"sample {index} {sample}: {summary(error)}"
-                return Row(capability, Result.FAIL, detail, error)
+                cause = self._cause(capability, index, error, diagnose)
+                return Row(capability, Result.FAIL, detail, error, cause=cause)
             else:
                 passed = True
                 beyond += [f"sample {index} {sample}: {note}"] if note else []
         details = beyond if passed else beyond + reasons
         result = Result.PASS if passed else Result.NOT_APPLICABLE
         return Row(capability, result, "; ".join(dict.fromkeys(details)))
+
+    def _cause(self, capability: str, index: int, error: Exception, diagnose: Diagnose) -> Cause | None:
+        try:
+            with generators_left_alone(), restored(self.modules), under(self.conditions):
+                case = self._case(index)
+                with under(conditions_for(case, self.conditions)), ungraded(case.captured):
+                    return diagnose(capability, CAPABILITIES[capability], case, error)
+        except Exception:  # better no cause than no row
+            return None
 
     def _case(self, index: int) -> Case:
         """A sample's case; what has to be found out of the function is so once a process."""
