@@ -7,12 +7,13 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from ansnet.commands.options import add_backend, check_backend
-from ansnet.commands.parser import Mistake, OneLineParser
+from ansnet.commands.backend import add_backend, check_backend
+from ansnet.commands.mistake import Mistake
+from ansnet.commands.plain import PlainParser
 
 
-def make_parser() -> OneLineParser:
-    parser = OneLineParser(
+def make_parser() -> PlainParser:
+    parser = PlainParser(
         prog="python -m ansnet capabilities",
         description="Print the table of ansnet's operations, in Markdown, as docs/capabilities.md has "
         "it.",

@@ -22,6 +22,7 @@ COMMANDS = {
     "models": "the networks that have a name: size, and the accuracy recorded",
     "summary": "a network's layers: shapes, parameters, multiply-adds",
     "check": "run the battery on a differentiable function",
+    "scan": "find the autograd.Functions of a package, try them, write their tests",
     "capabilities": "the battery's table of ansnet's own operations",
 }
 """Name, which is that of its module in `ansnet.commands`, and what it does."""
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         advice = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(COMMANDS)}"
         print(f"python -m ansnet: error: unknown command {name!r}; {advice}", file=sys.stderr)
         return 2
-    from ansnet.commands.parser import told
+    from ansnet.commands.mistake import told
 
     command = import_module(f"ansnet.commands.{name.replace('-', '_')}")
     try:

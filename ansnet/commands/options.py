@@ -100,24 +100,3 @@ def check_out(file: Path) -> None:
 def unwritten(file: Path, error: OSError) -> Mistake:
     """What is said of a file that cannot be written."""
     return Mistake(f"--out {file}: it cannot be written: {why(error)}")
-
-
-def add_backend(parser: OneLineParser) -> None:
-    parser.add_argument(
-        "--backend",
-        default="inductor",
-        help="of torch.compile; inductor needs a C++ compiler, aot_eager does not",
-    )
-
-
-def check_backend(name: str) -> None:
-    """Refuse a backend that `torch.compile` does not know.
-
-    Raises:
-        Mistake: naming those that it does.
-    """
-    import torch
-
-    if name not in torch.compiler.list_backends(exclude_tags=()):
-        known = torch.compiler.list_backends()  # but for those that look for faults
-        raise Mistake(f"--backend {name}: torch.compile knows {', '.join(known)}; name one of them")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from argparse import Action
@@ -13,6 +12,8 @@ from typing import Any, NoReturn
 
 from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
 
+from ansnet.commands.mistake import LONGEST, shortened
+from ansnet.commands.mistake import Mistake as Mistake  # most commands have both from here
 from ansnet.commands.terminal import survive_any_terminal
 
 EXPECTED = {
@@ -24,18 +25,6 @@ EXPECTED = {
     "OpenUnitInterval": "a number between 0 and 1",
     "Duration": "days:hours:minutes:seconds, as 00:01:30:00",
 }
-
-LONGEST = 600  # characters of a line about what is wrong
-
-
-class Mistake(ValueError):
-    """What the user gave is wrong; the message says what, what was expected, and what to do."""
-
-
-def told(error: OSError) -> str:
-    """What is said of a file that cannot be read or written, in one line."""
-    line = f"{os.fsdecode(error.filename or 'a file')}: {error.strerror or error}; name another"
-    return " ".join(line.split())
 
 
 class HelpFormatter(DefaultHelpFormatter):
@@ -121,13 +110,6 @@ class OneLineParser(ArgumentParser):
         flags = [flag for action in self._actions for flag in action.option_strings]
         nearest = get_close_matches(unknown, flags, n=1)
         return f"did you mean {nearest[0]}?" if nearest else f"see {self.prog} --help"
-
-
-def shortened(text: str, longest: int = 80) -> str:
-    """A text of at most so many characters: its beginning, and where it had more its end."""
-    if len(text) <= longest:
-        return text
-    return f"{text[: longest // 2]}…{text[-(longest // 2 - 1) :]}"
 
 
 def describe_wrong_value(reason: str) -> str:

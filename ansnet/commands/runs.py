@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ansnet.commands.parser import Mistake, shortened
+from ansnet.commands.mistake import Mistake, shortened
 from ansnet.training.settings import RESUMABLE
 
 

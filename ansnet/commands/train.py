@@ -17,8 +17,9 @@ from typing import Any
 from jsonargparse.typing import PositiveInt
 
 from ansnet.commands.config_file import ConfigParser
+from ansnet.commands.mistake import shortened, told
 from ansnet.commands.options import add_completer
-from ansnet.commands.parser import OneLineParser, add_switch, shortened, told
+from ansnet.commands.parser import OneLineParser, add_switch
 from ansnet.commands.runs import NoRunError, find_resumable
 from ansnet.commands.terminal import can_show
 from ansnet.training.interruption import Interrupted, Interruption

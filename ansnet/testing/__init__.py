@@ -14,6 +14,7 @@ from ansnet.testing.capabilities import CAPABILITIES
 from ansnet.testing.case import Sample
 from ansnet.testing.causes import Cause, Explanation, Severity
 from ansnet.testing.report import Report, Result, Row
+from ansnet.testing.specification import SpecificationError, parse_sample
 
 __all__ = [
     "CAPABILITIES",
@@ -25,6 +26,8 @@ __all__ = [
     "Row",
     "Sample",
     "Severity",
+    "SpecificationError",
     "check",
     "parametrize_capabilities",
+    "parse_sample",
 ]

@@ -19,7 +19,7 @@ from ansnet.testing.subject import Subject, subject
 def check(
     function: Function | nn.Module,
     reference: Function | nn.Module | None,
-    samples: Iterable[Sample | tuple[Any, ...]],
+    samples: Iterable[Sample | tuple[Any, ...] | str],
     *,
     derivative: Function | nn.Module | None = None,
     layer: Layer | None = None,
@@ -44,7 +44,8 @@ def check(
             parameters and buffers.
         reference: the function that it should equal, with the same arguments. None: the capabilities
             that need none are tried.
-        samples: arguments to try, each a `Sample` or a tuple of positional arguments.
+        samples: arguments to try, each a `Sample`, a tuple of positional arguments, or a line that
+            describes them, as ``"f64[3, 4], stride=2"`` (`ansnet.testing.specification`).
         derivative: the function whose derivative it should have, where that is not its own: of a
             straight-through or surrogate gradient. Its outputs have the shapes of the function's.
         layer: a module that applies the function, with a sample of the module's inputs; for the
@@ -152,7 +153,7 @@ class CapabilityTest:
 def parametrize_capabilities(
     function: Function | nn.Module,
     reference: Function | nn.Module | None,
-    samples: Iterable[Sample | tuple[Any, ...]],
+    samples: Iterable[Sample | tuple[Any, ...] | str],
     *,
     only: Iterable[str] = CAPABILITIES,
     isolated: bool | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -68,7 +69,8 @@ class Sample:
     def placing(self) -> Callable[[Sequence[Tensor]], Sample]:
         """`replace_differentiable`, in as little Python as can be: compilers trace every line."""
         leaves = self._leaves()
-        if len(leaves) != len(self.args):  # containers, or arguments by name
+        alone = len(leaves) == len(self.args) and all(map(operator.is_, leaves, self.args))
+        if self.kwargs or not alone:  # arguments by name, or containers, if only of one tensor
             return self.replace_differentiable
         inputs = iter(range(len(leaves)))
         places = [

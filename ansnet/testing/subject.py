@@ -38,6 +38,7 @@ from ansnet.testing.preparation import prepared
 from ansnet.testing.report import Result, Row, summary
 from ansnet.testing.sample import is_dense
 from ansnet.testing.seeds import generators_left_alone
+from ansnet.testing.specification import parse_sample
 from ansnet.testing.stateless import Stateless, restore, restored
 
 # Where a random number for each element, in the order of memory, makes other results.
@@ -257,7 +258,7 @@ def fresh(case: Case) -> Case:
 def subject(
     function: Function | nn.Module,
     reference: Function | nn.Module | None,
-    samples: Iterable[Sample | tuple[Any, ...]],
+    samples: Iterable[Sample | tuple[Any, ...] | str],
     *,
     derivative: Function | nn.Module | None = None,
     layer: Layer | None = None,
@@ -279,7 +280,9 @@ def subject(
     for what, given in callable_or_none.items():
         if given is not None or what == "function":
             _assert_callable(what, given)
-    gathered = tuple(as_sample(sample) for sample in samples)
+    if isinstance(samples, (str, Sample)):
+        samples = [samples]
+    gathered = tuple(as_sample(sample, seed + index) for index, sample in enumerate(samples))
     if not gathered:
         raise ValueError("no samples were given: at least one is needed to try the function on")
     if not isinstance(function, nn.Module) and not any(sample.differentiable for sample in gathered):
@@ -330,17 +333,23 @@ def _assert_callable(what: str, given: Any) -> None:
         raise TypeError(f"{what} must be callable, got {given!r}")
 
 
-def as_sample(sample: Sample | tuple[Any, ...]) -> Sample:
-    """A tuple as the positional arguments that it holds.
+def as_sample(sample: Sample | tuple[Any, ...] | str, seed: int = 0) -> Sample:
+    """A tuple as the positional arguments that it holds, a string as a specification of them.
 
     Raises:
-        TypeError: it is neither a sample nor a tuple.
+        TypeError: it is none of these.
+        SpecificationError: a ``ValueError``; the specification cannot be read.
     """
     if isinstance(sample, Sample):
         return sample
     if isinstance(sample, tuple):
         return Sample(*sample)
-    raise TypeError(f"a sample is a Sample or a tuple of arguments, got {type(sample).__name__}")
+    if isinstance(sample, str):
+        return parse_sample(sample, seed)
+    raise TypeError(
+        f"a sample is a Sample or a tuple of arguments, got {type(sample).__name__}; or a line, as "
+        "'f64[3, 4], stride=2'"
+    )
 
 
 def stateless(module: Function) -> Stateless:

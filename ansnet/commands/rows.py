@@ -1,0 +1,71 @@
+"""The rows of a check, printed as they come, and timed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ansnet.testing.causes import explanations
+from ansnet.testing.exchange import Timed
+from ansnet.testing.report import WIDTH, Report, Result, Row, told, wrapped
+from ansnet.testing.subject import name_of
+
+
+class Printer:
+    """Is called with each row.
+
+    Args:
+        function: what is checked.
+        name: as its user names it.
+        capabilities: the rows to come.
+        tell: is told which row is tried, for whom this process answers to.
+    """
+
+    def __init__(
+        self, function: Any, name: str, capabilities: Sequence[str], tell: Callable[[str], None]
+    ) -> None:
+        self.name, self.tell = name, tell
+        self.width = max(map(len, capabilities))
+        self.seconds: dict[str, float] = {}
+        self.since = time.monotonic()
+        print(name_of(function), flush=True)
+
+    def __call__(self, row: Row) -> None:
+        now = time.monotonic()
+        self.seconds[row.capability] = now - self.since
+        self.since = now
+        print(described(row, self.width), flush=True)
+        self.tell(f"after the row {row.capability}")  # fails where nobody listens any longer
+
+    def end(self, report: Report) -> None:
+        """Print why rows fail, the worst cause first, and what all come to."""
+        for number, explanation in enumerate(report.causes, 1):
+            print("\n".join(["", *told(number, explanation)]))
+        if report.causes:
+            print()
+        if report.untried:
+            names = ", ".join(row.capability for row in report.untried)
+            print(f"does not pass: {names} could not be tried")
+        print(report.counts)
+
+    def timed(self, report: Report) -> Timed:
+        """The report with the seconds that its rows took."""
+        return Timed(self.name, report, self.seconds)
+
+
+def described(row: Row, width: int) -> str:
+    """A row as the lines of a report.
+
+    Args:
+        row: what came of a capability.
+        width: of the longest capability's name.
+    """
+    head = f"  {row.capability:{width}}  {row.result.value:5}  "
+    detail = row.detail
+    if row.result is Result.FAIL:  # all of it is told below
+        (explanation,) = explanations([row])
+        cause = explanation.cause
+        detail = f"{cause.severity.value}: {cause.sentence}"
+    lines = wrapped(detail, WIDTH - len(head))
+    return "\n".join([(head + lines[0]).rstrip(), *(" " * len(head) + line for line in lines[1:])])
