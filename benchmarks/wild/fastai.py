@@ -1,0 +1,31 @@
+"""Activations of fastai whose backward computes from the input alone, to save memory."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+from ansnet.testing import Sample
+from wild.entry import Wild
+from wild.shared.judgements import OLD_STYLE, SCRIPTED, not_compiled
+
+REQUIREMENT = "fastai==2.8.12"
+NEEDS = ("fastcore==2.2.41", "fasttransform==0.0.5", "plum-dispatch==2.10.1")
+
+
+def functions() -> list[Wild]:
+    """Swish and Mish of `fastai.layers`."""
+    from fastai import layers
+
+    x = torch.tensor([[-4.0, -2.3, -0.7], [0.4, 1.6, 5.0]], dtype=torch.float64, requires_grad=True)
+    named = {"_SwishJitAutoFn": F.silu, "MishJitAutoFn": F.mish}
+    return [
+        Wild(
+            f"fastai.layers:{name}",
+            getattr(layers, name).apply,
+            [Sample(x)],
+            reference,
+            judged={**OLD_STYLE, **SCRIPTED, **not_compiled("the backward reads ctx.saved_variables.")},
+        )
+        for name, reference in named.items()
+    ]

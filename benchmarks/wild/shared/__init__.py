@@ -1,0 +1,1 @@
+"""What several packages' entries share: judgements, and references in plain PyTorch."""
