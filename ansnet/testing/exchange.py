@@ -47,7 +47,7 @@ def as_json(timed: Timed) -> dict[str, Any]:
                 "capability": row.capability,
                 "result": row.result.name.lower(),
                 "detail": row.detail,
-                "seconds": round(timed.seconds.get(row.capability, 0.0), 3),
+                "seconds": round(timed.seconds.get(row.capability, 0.0), 6),
             }
             for row in rows
         ],
