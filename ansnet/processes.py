@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, Pipe
 from typing import NoReturn
@@ -22,6 +22,10 @@ Send = Callable[[object], None]
 
 class Ended(Exception):
     """The process ended before its work did; the message says how."""
+
+
+class TooSlow(Ended):
+    """The process was ended, since it sent nothing for too long."""
 
 
 class Failed(Exception):
@@ -35,7 +39,7 @@ def can_fork() -> bool:
 
 def messages(
     work: Callable[[Send], None], timeout: Callable[[], float | None] = lambda: None
-) -> Iterator[object]:
+) -> Generator[object, None, None]:
     """What a forked process sends, as it comes.
 
     Args:
@@ -46,7 +50,7 @@ def messages(
         The objects.
 
     Raises:
-        Ended: the process died, or sent nothing for too long.
+        Ended: the process died; `TooSlow`: it sent nothing for too long.
         Failed: the work raised an error.
     """
     receiver, sender = Pipe(duplex=False)
@@ -59,7 +63,7 @@ def messages(
         while True:
             seconds = timeout()
             if not receiver.poll(seconds):
-                raise Ended(f"not done after {seconds:g} s")
+                raise TooSlow(f"not done after {seconds:g} s")
             try:
                 kind, content = pickle.loads(receiver.recv_bytes())
             except EOFError:

@@ -5,24 +5,22 @@ from __future__ import annotations
 import faulthandler
 import gc
 import os
-import pickle
 import re
-import signal
 import sys
 import tempfile
 import time
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import cache
-from multiprocessing.connection import Connection, Pipe
-from typing import IO, NoReturn
+from typing import IO
 
 import torch
 from torch import Tensor
 
+from ansnet.processes import Ended, Send, TooSlow, messages
 from ansnet.testing.capabilities import COMPILED
 from ansnet.testing.case import Vacuous
 from ansnet.testing.diagnosis import in_time
@@ -92,92 +90,45 @@ class Died(Row):
 
 def batch(subject: Subject, capabilities: Sequence[str], timeout: float) -> Iterator[Row]:
     """The rows of one process; none after one in which it dies, or that takes too long."""
-    receiver, sender = Pipe(duplex=False)
     with tempfile.TemporaryFile() as said:
-        child = _fork()
-        if child == 0:
-            _work(subject, capabilities, sender, said, timeout)
-        sender.close()
-        try:
+
+        def work(send: Send) -> None:
+            os.dup2(said.fileno(), 2)
+            faulthandler.enable(said)
+            torch.set_num_threads(1)  # OpenMP's threads do not live on in a fork
+            gc.freeze()  # the collector would write to, and so copy, all that the parent shares
             for capability in capabilities:
-                if not receiver.poll(timeout):
-                    yield Row(capability, Result.FAIL, f"not done after {timeout:g} s")
-                    return
+                send(_answer(subject, capability, timeout))
+
+        with closing(messages(work, lambda: timeout)) as came:
+            for capability in capabilities:
                 try:
-                    row = receiver.recv()
-                except EOFError:
-                    _, status = os.waitpid(child, 0)
-                    child = 0
-                    yield Died(capability, Result.FAIL, f"the process {_end(status)}{_where(said)}")
+                    row = next(came)
+                except TooSlow as end:
+                    yield Row(capability, Result.FAIL, str(end))
+                    return
+                except Ended as end:
+                    yield Died(capability, Result.FAIL, f"{end}{_where(said)}")
                     return
                 if isinstance(row, Vacuous):
                     raise row
+                assert isinstance(row, Row)
                 yield row
-            sys.stderr.write(_said(said))
-        finally:
-            receiver.close()
-            if child:
-                with suppress(ProcessLookupError):
-                    os.killpg(child, signal.SIGKILL)  # and what it started, such as compilers
-                os.waitpid(child, 0)
+            for _ in came:  # to its end: what it has printed is out
+                pass
+        sys.stderr.write(_said(said))
 
 
-def _fork() -> int:
-    """`os.fork`, but that what waits to be written is not written twice, and no warning given."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    with warnings.catch_warnings():
-        # Python's own, of threads: `_work` keeps to one, as the workers of a DataLoader do
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
-    if child:
-        with suppress(OSError):  # both set it, since either may be first
-            os.setpgid(child, child)
-    return child
-
-
-def _work(
-    subject: Subject,
-    capabilities: Sequence[str],
-    sender: Connection,
-    said: IO[bytes],
-    timeout: float,
-) -> NoReturn:
-    """What the other process does."""
-    try:
-        os.setpgid(0, 0)
-        os.dup2(said.fileno(), 2)
-        faulthandler.enable(said)
-        torch.set_num_threads(1)  # OpenMP's threads do not live on in a fork
-        gc.freeze()  # the collector would write to, and so copy, all that is shared with the parent
-        for capability in capabilities:
-            sender.send_bytes(_packed(subject, capability, timeout))
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-    except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(1)
-    os._exit(0)
-
-
-def _packed(subject: Subject, capability: str, timeout: float) -> bytes:
+def _answer(subject: Subject, capability: str, timeout: float) -> Row | Vacuous:
+    """A row that can be pickled."""
     try:
         row = subject.row(capability, in_time(time.monotonic() + timeout / 2))
     except Vacuous as mistake:
-        return pickle.dumps(mistake)
-    if row.error is not None:
-        told = "".join(traceback.format_exception(row.error))
-        row = replace(row, error=RaisedElsewhere(told))
-    return pickle.dumps(row)
-
-
-def _end(status: int) -> str:
-    """How a process ended, in words."""
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        return f"died of {signal.Signals(number).name} ({signal.strsignal(number)})"
-    return f"ended with exit code {os.waitstatus_to_exitcode(status)}"
+        return mistake
+    if row.error is None:
+        return row
+    told = "".join(traceback.format_exception(row.error))
+    return replace(row, error=RaisedElsewhere(told))
 
 
 def _where(said: IO[bytes]) -> str:
