@@ -14,10 +14,10 @@ from torch.autograd import Function
 
 from ansnet.commands.loading import find, load, load_module
 from ansnet.commands.mistake import Mistake, shortened
+from ansnet.testing.arguments import as_sample
 from ansnet.testing.case import Sample
 from ansnet.testing.signatures import bind, described, owner, parameters, positional
 from ansnet.testing.specification import Parser, SpecificationError, parse_sample
-from ansnet.testing.subject import as_sample
 
 
 class Named(NamedTuple):

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ansnet.testing.arguments import name_of
 from ansnet.testing.causes import explanations
 from ansnet.testing.exchange import Timed
 from ansnet.testing.report import WIDTH, Report, Result, Row, told, wrapped
-from ansnet.testing.subject import name_of
 
 
 class Printer:

@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from ansnet.testing import isolation
+from ansnet.testing.arguments import subject
 from ansnet.testing.capabilities import CAPABILITIES, known
 from ansnet.testing.case import Function, Layer, Sample
 from ansnet.testing.report import Report, Result, Row, is_untried, message
-from ansnet.testing.subject import Subject, subject
+from ansnet.testing.subject import Subject
 
 
 def check(

@@ -82,6 +82,12 @@ def test_samples_of_which_nothing_requires_grad_are_refused() -> None:
     assert check(torch.square, torch.square, [constant, Sample(x)], only=["gradients"]).passed
 
 
+def test_nor_may_a_module_have_nothing_to_differentiate_by() -> None:
+    with pytest.raises(ValueError, match="no tensor of the samples requires grad"):
+        check(nn.ReLU(), nn.ReLU(), [Sample(x.detach())])
+    assert check(nn.ReLU(), nn.ReLU(), [Sample(x)], only=["gradients"]).passed
+
+
 def test_a_row_in_two_lists_is_refused() -> None:
     with pytest.raises(ValueError, match="'vmap' is both in not_applicable and in expected_failures"):
         check(torch.square, None, [(x,)], not_applicable={"vmap": "a"}, expected_failures={"vmap": "b"})
