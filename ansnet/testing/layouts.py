@@ -104,8 +104,11 @@ def _assert_layout_is_nothing(case: Case, layout: Layout) -> None:
     def copied(tensor: Tensor) -> Tensor:
         return _copied(layout(tensor))
 
+    try:
+        expected = evaluate(case.function, case.sample.map(copied), copied)
+    except Exception as error:  # of the numbers, then: a matrix that is no longer invertible
+        raise NotApplicable(f"contiguous tensors of these numbers fail too: {summary(error)}") from None
     actual = evaluate(case.function, case.sample.map(layout), layout)
-    expected = evaluate(case.function, case.sample.map(copied), copied)
     assert_same_evaluation(actual, expected, case.sample)
 
 

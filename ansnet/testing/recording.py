@@ -21,6 +21,7 @@ class Recorder(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.operations: list[tuple[str, set[int], set[int]]] = []
+        self.read_by_python: set[int] = set()  # what a condition or a size depends on
         self.kept: list[Tensor] = []  # so that no memory, and with it its key, is used again
 
     def __torch_dispatch__(
@@ -33,14 +34,17 @@ class Recorder(TorchDispatchMode):
         reads, writes = (
             {key for tensor in tensors for key in keys_of(tensor)} for tensors in (read, written)
         )
+        if not writes:
+            self.read_by_python |= reads
         is_view = writes <= reads and not func._schema.is_mutable
         if reads and writes and not is_view:
             self.operations.append((str(func), reads, writes))
         return result
 
     def without_use_for(self, results: Sequence[Tensor]) -> list[str]:
-        """The operations on tensors from which no way leads to the results."""
-        needed, needless = {key for tensor in results for key in keys_of(tensor)}, []
+        """The operations on tensors from which no way leads to the results, or to what Python reads."""
+        needed = {key for tensor in results for key in keys_of(tensor)} | self.read_by_python
+        needless = []
         for name, reads, writes in reversed(self.operations):
             if writes & needed:
                 needed |= reads
