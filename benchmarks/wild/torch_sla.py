@@ -1,0 +1,101 @@
+"""torch-sla: sparse linear algebra."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ansnet.testing import Sample
+from wild.entry import Wild
+
+REQUIREMENT = "torch-sla==0.4.0"
+
+
+def functions() -> list[Wild]:
+    """A solve, the determinant, eigenvalues and eigenvectors, and a nonlinear solve."""
+    import torch_sla
+
+    row, col = torch.tensor([0, 0, 1, 1, 1, 2, 2]), torch.tensor([0, 1, 0, 1, 2, 1, 2])
+    values = torch.tensor(
+        [2.0, 0.4, 0.4, 1.3, -0.3, -0.3, 0.8], dtype=torch.float64, requires_grad=True
+    )
+    half = torch.tensor([2.0, 0.4, 1.3, -0.3, 0.8], dtype=torch.float64, requires_grad=True)
+    both = torch.tensor([0, 1, 1, 2, 3, 3, 4])  # the place in `half` of each value
+    b = torch.tensor([0.3, -1.2, 0.7], dtype=torch.float64, requires_grad=True)
+    theta = torch.tensor([1.4, 0.8, 1.1], dtype=torch.float64, requires_grad=True)
+
+    empty = "zero size batch", "second derivative of empty batches"
+    stated = {"not_applicable": dict.fromkeys(empty, "the number of values is stated")}
+
+    def solve(values: Tensor, b: Tensor) -> Any:
+        return torch_sla.spsolve(values, row, col, (3, 3), b, backend="scipy", method="lu")
+
+    def determinant(values: Tensor) -> Any:
+        return torch_sla.SparseTensor(values, row, col, (3, 3)).det()
+
+    def projector(half: Tensor) -> Any:
+        _, vectors = torch_sla.SparseTensor(half[both], row, col, (3, 3)).eigsh(k=1, which="LA")
+        return vectors @ vectors.mT
+
+    def eigenvalues(half: Tensor) -> Any:
+        return torch_sla.SparseTensor(half[both], row, col, (3, 3)).eigsh(k=2, which="LA")[0]
+
+    def dense(values: Tensor) -> Tensor:
+        return torch.zeros(3, 3).to(values).index_put((row, col), values)
+
+    def largest(half: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        found, vectors = torch.linalg.eigh(dense(half[both]))
+        return found[-k:], vectors[:, -k:]
+
+    return [
+        Wild(
+            "torch_sla.linear_solve:SparseLinearSolveScipySuperLU",
+            solve,
+            [Sample(values, b)],
+            lambda values, b: torch.linalg.solve(dense(values), b),
+            options=stated,
+        ),
+        Wild(
+            "torch_sla.sparse_tensor.autograd:DetAdjoint",
+            determinant,
+            [Sample(values)],
+            lambda values: torch.linalg.det(dense(values)),
+            options=stated,
+        ),
+        Wild(
+            "torch_sla.sparse_tensor.autograd:EigshAdjoint (eigenvalues)",
+            eigenvalues,
+            [Sample(half)],
+            lambda half: largest(half, 2)[0],
+            options=stated,
+        ),
+        Wild(
+            "torch_sla.sparse_tensor.autograd:EigshAdjoint (eigenvectors)",
+            projector,
+            [Sample(half)],
+            lambda half: largest(half, 1)[1] @ largest(half, 1)[1].mT,
+            options=stated,
+        ),
+        Wild(
+            "torch_sla.nonlinear_solve:NonlinearSolveAdjoint",
+            lambda y, theta: torch_sla.nonlinear_solve(
+                lambda u, y, theta: theta * u + u**3 - y, torch.zeros_like(y), y, theta, tol=1e-12
+            ),
+            [Sample(b, theta)],
+            _cubic_root,
+            options={"atol": 1e-7, "rtol": 1e-7},
+        ),
+    ]
+
+
+def _cubic_root(y: Tensor, a: Tensor) -> Tensor:
+    """The x with a x + x³ = y, by Newton's method; the last two steps carry the derivatives."""
+    with torch.no_grad():
+        x = torch.zeros_like(y + a)
+        for _ in range(40):
+            x = x - (a * x + x**3 - y) / (a + 3 * x**2)
+    for _ in range(2):
+        x = x - (a * x + x**3 - y) / (a + 3 * x**2)
+    return x

@@ -1,0 +1,76 @@
+"""torchdiffeq: ordinary differential equations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ansnet.testing import Sample
+from wild.entry import Wild
+
+REQUIREMENT = "torchdiffeq==0.2.5"
+
+
+def functions() -> list[Wild]:
+    """The adjoint method on ẋ = a sin x + t, and the time of an event of ẋ = −a x."""
+    from torchdiffeq import odeint_adjoint, odeint_event
+
+    x = torch.tensor([0.2, 0.9], dtype=torch.float64, requires_grad=True)
+    a = torch.tensor([0.6, 1.3], dtype=torch.float64, requires_grad=True)
+    start = torch.tensor([1.8], dtype=torch.float64, requires_grad=True)
+    rate = torch.tensor([0.7], dtype=torch.float64, requires_grad=True)
+
+    def evolved(x: Tensor, a: Tensor) -> Any:
+        def f(t: Tensor, x: Tensor) -> Tensor:
+            return a * torch.sin(x) + t
+
+        t = torch.tensor([0.0, 1.0]).to(x)
+        options = {"rtol": 1e-8, "atol": 1e-8}
+        return odeint_adjoint(f, x, t, method="dopri5", adjoint_params=(a,), **options)[1]
+
+    def time_of_event(x: Tensor, a: Tensor) -> Any:
+        time, _ = odeint_event(
+            lambda t, x: -a * x,
+            x,
+            torch.zeros(()).to(x),
+            event_fn=lambda t, x: x[0] - 1,
+            rtol=1e-8,
+            atol=1e-8,
+        )
+        return time
+
+    return [
+        Wild(
+            "torchdiffeq._impl.adjoint:OdeintAdjointMethod",
+            evolved,
+            [Sample(x, a)],
+            _runge_kutta,
+            options={"atol": 1e-6, "rtol": 1e-6},
+        ),
+        Wild(
+            "torchdiffeq._impl.odeint:ImplicitFnGradientRerouting",
+            time_of_event,
+            [Sample(start, rate)],
+            lambda x, a: (x.log() / a).squeeze(-1),
+            options={"atol": 1e-6, "rtol": 1e-6},
+        ),
+    ]
+
+
+def _runge_kutta(x: Tensor, a: Tensor) -> Tensor:
+    """The solution at 1 of ẋ = a sin x + t, by 20 steps of the classical method."""
+
+    def f(t: float, x: Tensor) -> Tensor:
+        return a * torch.sin(x) + t
+
+    h = 1 / 20
+    for step in range(20):
+        t = step * h
+        k1 = f(t, x)
+        k2 = f(t + h / 2, x + h / 2 * k1)
+        k3 = f(t + h / 2, x + h / 2 * k2)
+        k4 = f(t + h, x + h * k3)
+        x = x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+    return x
