@@ -96,8 +96,11 @@ def tried(name: str) -> Iterator[tuple[Wild, Report, float]]:
 def unexpected(entry: Wild, report: Report) -> list[str]:
     """What was not judged as it is: failing rows without a judgement, and the other way round."""
     failing = {row.capability for row in report.failures}
-    news = [f"{row.capability}: not judged: {row.detail}" for row in report.failures]
-    news = [line for line in news if line.partition(":")[0] not in entry.judged]
+    news = [
+        f"{row.capability}: not judged: {' '.join(row.detail.split())[:400]}"
+        for row in report.failures
+        if entry.judgement(row.capability) is None
+    ]
     return news + [f"{name}: judged, but does not fail" for name in entry.judged if name not in failing]
 
 
@@ -105,7 +108,7 @@ def rows_of(package: str, entry: Wild, report: Report, seconds: float) -> list[R
     """One row for each judgement; one without where nothing fails."""
     reasons: dict[Judgement | None, list[str]] = {}
     for row in report.failures:
-        reasons.setdefault(entry.judged.get(row.capability), []).append(row.capability)
+        reasons.setdefault(entry.judgement(row.capability), []).append(row.capability)
     counts = Counter(row.result for row in report.rows)
     name, _, number = distribution(package).partition("==")
     return [

@@ -35,6 +35,13 @@ def by_design(why: str) -> Judgement:
     return Judgement("by design", why)
 
 
+# These compare what those do, with other numbers and in other dtypes.
+FOLLOWS_FROM = {
+    "uses its arguments": ("gradients", "forward"),
+    "dtypes": ("gradients", "forward"),
+}
+
+
 @dataclass(frozen=True)
 class Wild:
     """One public Function.
@@ -57,3 +64,10 @@ class Wild:
     derivative: Callable[..., Any] | None = None
     judged: Mapping[str, Judgement] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def judgement(self, capability: str) -> Judgement | None:
+        """How a failing row was judged, or the row from whose failure its own follows; None if not."""
+        for name in (capability, *FOLLOWS_FROM.get(capability, ())):
+            if name in self.judged:
+                return self.judged[name]
+        return None

@@ -14,7 +14,8 @@ REQUIREMENT = "iunets==0.1"
 
 def wrong(why: str) -> dict[str, Judgement]:
     """Rows that see a wrong first derivative."""
-    return of(defect(why), "gradients", "gradcheck", "non finite values")
+    rows = "gradients", "gradcheck", "non finite values", "uses its arguments", "dtypes"
+    return of(defect(why), *rows)
 
 
 def cayley(m: Tensor) -> Tensor:

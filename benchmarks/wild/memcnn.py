@@ -39,6 +39,8 @@ SWAPPED: dict[str, Judgement] = {
         "gradients",
         "gradcheck",
         "non finite values",
+        "uses its arguments",
+        "dtypes",
     ),
     **of(
         defect(

@@ -33,6 +33,16 @@ def functions() -> list[Wild]:
             _AutoGradReLU.apply,
             [Sample(x)],
             torch.relu,
-            judged={**OLD_STYLE, **of(GUIDED, "gradients", "non finite values")},
+            judged={
+                **OLD_STYLE,
+                **of(
+                    GUIDED,
+                    "gradients",
+                    "non finite values",
+                    "uses its arguments",
+                    "dtypes",
+                    "linear in the upstream gradient",
+                ),
+            },
         ),
     ]

@@ -28,6 +28,9 @@ def test_a_row_that_fails_unjudged_is_told_and_so_is_one_that_does_not_fail_any_
     judged = entry(export=defect("It raises."), meta=by_design("It is meant so."))
     assert unexpected(judged, rows) == ["vmap: not judged: why", "export: judged, but does not fail"]
     assert unexpected(entry(), report(vmap=Result.PASS)) == []
+    follows = report(gradients=Result.FAIL, dtypes=Result.FAIL)
+    assert unexpected(entry(gradients=defect("It is wrong.")), follows) == []
+    assert unexpected(entry(), follows)[1] == "dtypes: not judged: why"
 
 
 def test_one_row_for_each_judgement_and_a_page_of_them() -> None:
