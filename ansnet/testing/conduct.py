@@ -115,10 +115,12 @@ def saved_tensors_freed(case: Case) -> None:
         require(kept == 0, f"{kept} tensors of the forward live on after the backward")
         outputs.clear()
         left = allocations.alive(sample.tensors)
+        if not left:
+            return
         gc.collect()
-        after = allocations.alive(sample.tensors)
-        why = "a reference cycle" if after < left else "something else holds them"
-        require(left == 0, f"{left} tensors live on after the output is gone: {why}")
+        in_a_cycle = allocations.alive(sample.tensors) < left
+        why = "a reference cycle" if in_a_cycle else "something else holds them"
+        raise AssertionError(f"{left} tensors live on after the output is gone: {why}")
 
 
 def saved_tensors_guarded(case: Case) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import gc
+import importlib
 import os
 import re
 import sys
@@ -53,6 +54,7 @@ def rows(subject: Subject, capabilities: Sequence[str], timeout: float = TIMEOUT
     Raises:
         ValueError: the function returns no tensor.
     """
+    importlib.import_module("torch._dynamo")  # which torch loads late: here, or in each process to come
     if not COMPILED.isdisjoint(capabilities):
         warm_up(subject.backend)
     left, alone = list(capabilities), False
