@@ -61,7 +61,7 @@ def check(
         dtypes: those in which the function works. None: float64 and float32.
         devices: those on which it is to work, such as "cuda". None: the accelerator that is there.
         isolated: whether the rows are tried in a process of their own, so that one in which the
-            interpreter dies is a row that fails. None: where `isolation.can_fork`.
+            interpreter dies is a row that fails. None: where that can be.
         timeout: seconds that a row may take, where they are isolated.
         progress: is called with each row as it comes.
 
@@ -72,6 +72,7 @@ def check(
         TypeError: an argument is not of the kind described here.
         ValueError: there are no samples, or none of their tensors requires grad; a capability is
             unknown; the function returns no tensor; a device is not there.
+        RuntimeError: ``isolated=True``, and PyTorch does not differentiate in a fork of this process.
 
     Example:
         >>> x = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
@@ -111,9 +112,13 @@ def rows_of(
 ) -> Iterator[Row]:
     """The rows as they come, from this process or from another."""
     if isolation.can_fork() if isolated is None else isolated:
-        yield from isolation.rows(tried, capabilities, timeout)
-    else:
-        yield from map(tried.row, capabilities)
+        try:
+            yield from isolation.rows(tried, capabilities, timeout)
+            return
+        except isolation.CannotFork:
+            if isolated:
+                raise
+    yield from map(tried.row, capabilities)
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,10 @@ class RaisedElsewhere(Exception):
     """An error of the other process: its traceback, as text."""
 
 
+class CannotFork(RuntimeError):
+    """Autograd does not work in a fork of this process, in which its threads are at work."""
+
+
 def can_fork() -> bool:
     """Whether a process can be forked without harm: not where an accelerator's threads are at work."""
     return hasattr(os, "fork") and not torch.accelerator.is_available()
@@ -53,6 +57,7 @@ def rows(subject: Subject, capabilities: Sequence[str], timeout: float = TIMEOUT
 
     Raises:
         ValueError: the function returns no tensor.
+        CannotFork: before the first row.
     """
     importlib.import_module("torch._dynamo")  # which torch loads late: here, or in each process to come
     if not COMPILED.isdisjoint(capabilities):
@@ -98,6 +103,12 @@ def batch(subject: Subject, capabilities: Sequence[str], timeout: float) -> Iter
             os.dup2(said.fileno(), 2)
             faulthandler.enable(said)
             torch.set_num_threads(1)  # OpenMP's threads do not live on in a fork
+            try:
+                x = torch.ones(1, requires_grad=True)
+                torch.autograd.grad(x.sum(), x)
+            except RuntimeError as error:
+                send(CannotFork(f"{error}; check in a process that has not differentiated yet"))
+                return
             gc.freeze()  # the collector would write to, and so copy, all that the parent shares
             for capability in capabilities:
                 send(_answer(subject, capability, timeout))
@@ -112,7 +123,7 @@ def batch(subject: Subject, capabilities: Sequence[str], timeout: float) -> Iter
                 except Ended as end:
                     yield Died(capability, Result.FAIL, f"{end}{_where(said)}")
                     return
-                if isinstance(row, Vacuous):
+                if isinstance(row, (Vacuous, CannotFork)):
                     raise row
                 assert isinstance(row, Row)
                 yield row
