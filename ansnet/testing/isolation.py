@@ -91,6 +91,22 @@ def warm_up(backend: str) -> None:
     torch._dynamo.reset()
 
 
+def differentiate() -> None:
+    """Take a derivative, the least that there is.
+
+    PyTorch's autograd cannot be used in a fork of a process that generated code (`torch.compile`) before
+    it first did so, nor in one in which its threads are at work.
+
+    Raises:
+        RuntimeError: this process is a fork of such a one.
+    """
+    x = torch.ones(1, requires_grad=True)
+    torch.autograd.grad(x.sum(), x)
+
+
+differentiate()  # so that code which the importing process generates from now on does no harm
+
+
 class Died(Row):
     """A row in which the process ended."""
 
@@ -104,8 +120,7 @@ def batch(subject: Subject, capabilities: Sequence[str], timeout: float) -> Iter
             faulthandler.enable(said)
             torch.set_num_threads(1)  # OpenMP's threads do not live on in a fork
             try:
-                x = torch.ones(1, requires_grad=True)
-                torch.autograd.grad(x.sum(), x)
+                differentiate()
             except RuntimeError as error:
                 send(CannotFork(f"{error}; check in a process that has not differentiated yet"))
                 return

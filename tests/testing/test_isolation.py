@@ -143,6 +143,53 @@ def test_in_this_process_where_it_is_asked_for() -> None:
     assert not here
 
 
+def said_by(program: str) -> str:
+    """The last line that a new process prints."""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-1]
+
+
+COMPILED_FIRST = """
+import torch
+import ansnet.testing
+
+torch.compile(torch.sin)(torch.ones(2))
+x = torch.ones(2, dtype=torch.float64, requires_grad=True)
+print(ansnet.testing.check(torch.sin, torch.sin, [(x,)], only=["forward", "gradients"], isolated=True).counts)
+"""
+
+
+def test_a_process_that_compiled_before_it_differentiated_can_be_forked() -> None:
+    assert said_by(COMPILED_FIRST) == "2 passed, 0 failed, 0 not applicable"
+
+
+THREADS_AT_WORK = """
+from torch.utils.checkpoint import checkpoint
+import torch
+from ansnet.testing import check
+
+deep = torch.sin
+for _ in range(100):  # backward passes within backward passes, for which autograd starts threads
+    deep = (lambda inner: lambda x: checkpoint(inner, x, use_reentrant=True))(deep)
+x = torch.ones(2, dtype=torch.float64, requires_grad=True)
+deep(x).sum().backward()
+
+only = ["forward", "gradients"]
+counts = check(torch.sin, torch.sin, [(x,)], only=only).counts
+try:
+    check(torch.sin, torch.sin, [(x,)], only=only, isolated=True)
+except RuntimeError as error:
+    print(counts, "|", error)
+"""
+
+
+def test_where_autograd_cannot_be_forked_rows_run_here_and_isolation_is_refused() -> None:
+    counts, _, refusal = said_by(THREADS_AT_WORK).partition(" | ")
+    assert counts == "2 passed, 0 failed, 0 not applicable"
+    assert refusal.startswith("Unable to handle autograd's threading")
+    assert refusal.endswith("check in a process that has not differentiated yet")
+
+
 ALONE = """
 import sys, warnings
 for name in {absent}:
@@ -159,6 +206,4 @@ print(report.counts)
 def test_it_needs_torch_alone() -> None:
     absent = ["torchvision", "lightning", "torchmetrics", "tensorboard", "jsonargparse", "tqdm", "PIL"]
     absent += ["matplotlib", "safetensors", "yaml", "pytest"]
-    command = [sys.executable, "-c", ALONE.format(absent=absent)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "3 passed, 0 failed, 0 not applicable"
+    assert said_by(ALONE.format(absent=absent)) == "3 passed, 0 failed, 0 not applicable"
