@@ -30,7 +30,7 @@ def functions() -> list[Wild]:
                         "is saved in float32."
                     ),
                     "gradients",
-                    "non finite values",
+                    "uses its arguments",
                 ),
             },
         )

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ansnet.testing import Sample
-from wild.entry import Wild
+from wild.causes import NEEDLESS, OLD_STYLE, ON_CTX, SECOND_DERIVATIVE, SINGLE_GRADIENT, not_traced
+from wild.entry import Wild, by_design, defect
 
 REQUIREMENT = "entmax==1.3"
 
@@ -27,42 +28,124 @@ def functions() -> list[Wild]:
             activations.SparsemaxFunction.apply,
             [Sample(x, -1)],
             lambda x, dim: _entmax(x, 2.0, dim),
+            judged={
+                **OLD_STYLE,
+                "non finite values": defect(
+                    "A NaN in the input raises an error about an index of −1, which "
+                    "does not tell of it."
+                ),
+                **not_traced("forward and backward are class methods, whose ctx it does not take."),
+            },
         ),
         Wild(
             "entmax.activations:Entmax15Function",
             activations.Entmax15Function.apply,
             [Sample(x, -1)],
             lambda x, dim: _entmax(x, 1.5, dim),
+            judged={
+                **OLD_STYLE,
+                "non finite values": defect(
+                    "A NaN in the input raises an error about an index of −1, which "
+                    "does not tell of it."
+                ),
+                **not_traced("forward and backward are class methods, whose ctx it does not take."),
+                "gradgradcheck": defect(
+                    "Second derivatives are NaN, in silence, where the result has a 0: "
+                    "a square root is differentiated there."
+                ),
+            },
         ),
         Wild(
             "entmax.root_finding:EntmaxBisectFunction",
             root_finding.EntmaxBisectFunction.apply,
             [Sample(x, alpha, -1)],
             _entmax,
+            judged={
+                **OLD_STYLE,
+                **SINGLE_GRADIENT,
+                "needless work": NEEDLESS,
+                "non finite values": by_design(
+                    "A NaN makes all numbers of its row NaN, where the reference leaves it out."
+                ),
+                **not_traced("forward and backward are class methods, whose ctx it does not take."),
+                "gradgradcheck": defect(
+                    "Second derivatives are NaN, in silence, where the result has a 0: "
+                    "a power is differentiated there."
+                ),
+                "accuracy": by_design(
+                    "α is moved along with x, to 1000, at which the powers overflow in float32."
+                ),
+                "saved tensors guarded": defect(
+                    "α is kept on ctx, not by `save_for_backward`: changed in place "
+                    "before the backward, as by an optimizer's step, it makes the "
+                    "gradient wrong in silence."
+                ),
+                "uses its arguments": by_design(
+                    "α below 1 is tried as well, for which entmax is not defined."
+                ),
+                "finite far away": by_design(
+                    "α far below 1 is tried, for which entmax is not defined."
+                ),
+            },
         ),
         Wild(
             "entmax.root_finding:NormmaxBisectFunction",
             root_finding.NormmaxBisectFunction.apply,
             [Sample(x, 3.0, -1)],
             _normmax,
+            judged={
+                **OLD_STYLE,
+                **ON_CTX,
+                "non finite values": by_design(
+                    "A NaN as the output's gradient passes also where the factor is 0, as 0 · NaN."
+                ),
+                **not_traced("forward and backward are class methods, whose ctx it does not take."),
+                "gradgradcheck": defect(
+                    "Second derivatives are NaN, in silence, where the result has a 0: "
+                    "a power is differentiated there."
+                ),
+            },
         ),
         Wild(
             "entmax.root_finding:BudgetBisectFunction",
             root_finding.BudgetBisectFunction.apply,
             [Sample(x, 1.8, -1)],
             _budget,
+            judged={
+                **OLD_STYLE,
+                **ON_CTX,
+                **not_traced("forward and backward are class methods, whose ctx it does not take."),
+            },
         ),
         Wild(
             "entmax.losses:SparsemaxLossFunction",
             lambda x, target: losses.sparsemax_loss(x, target),
             [Sample(x, target)],
             lambda x, target: _loss(x, target, 2.0),
+            judged={
+                **OLD_STYLE,
+                "gradgradcheck": SECOND_DERIVATIVE,
+                "non finite values": defect(
+                    "A NaN in the input raises an error about an index of −1, which "
+                    "does not tell of it."
+                ),
+                **not_traced("forward and backward are class methods, whose ctx it does not take."),
+            },
         ),
         Wild(
             "entmax.losses:Entmax15LossFunction",
             lambda x, target: losses.entmax15_loss(x, target),
             [Sample(x, target)],
             lambda x, target: _loss(x, target, 1.5),
+            judged={
+                **OLD_STYLE,
+                "gradgradcheck": SECOND_DERIVATIVE,
+                "non finite values": defect(
+                    "A NaN in the input raises an error about an index of −1, which "
+                    "does not tell of it."
+                ),
+                **not_traced("forward and backward are class methods, whose ctx it does not take."),
+            },
         ),
     ]
 

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from ansnet.testing import Sample
-from wild.entry import Wild
+from wild.causes import OLD_STYLE, not_traced, rows
+from wild.entry import Wild, by_design, defect
 
 REQUIREMENT = "hippynn==0.1.3"
 NEEDS = ("matplotlib==3.11.2", "pyyaml==6.0.4", "tqdm==4.70.1")
@@ -36,12 +37,39 @@ def functions() -> list[Wild]:
                 .to(sense)
                 .index_add(0, first, sense[:, :, None] * feat[second][:, None, :])
             ),
+            judged={
+                **OLD_STYLE,
+                "batched gradients": defect(
+                    "Batched gradients (`is_grads_batched`) raise an error: they are "
+                    "added in place into a tensor without a batch."
+                ),
+                **not_traced("Dynamo does not trace the lock that is taken for each call."),
+            },
         ),
         Wild(
             "hippynn.custom_kernels.autograd_wrapper:AGSensesum",
             sensesum,
             [Sample(env, feat, first, second)],
             _sensitivities,
+            judged={
+                **OLD_STYLE,
+                "batched gradients": defect(
+                    "Batched gradients (`is_grads_batched`) raise an error: they are "
+                    "added in place into a tensor without a batch."
+                ),
+                **not_traced("Dynamo does not trace the lock that is taken for each call."),
+                **rows(
+                    defect(
+                        "Under autocast the backward raises an error: it multiplies "
+                        "numbers of two dtypes."
+                    ),
+                    "autocast bfloat16",
+                    "autocast float16",
+                ),
+                "zero size batch": by_design(
+                    "Pairs of atoms that are not there are refused, by an error of another kind."
+                ),
+            },
         ),
         Wild(
             "hippynn.custom_kernels.autograd_wrapper:AGFeatsum",
@@ -50,6 +78,14 @@ def functions() -> list[Wild]:
             lambda env, sense, first, second: env.new_zeros(len(env), 3).index_add(
                 0, second, (env[first] * sense[:, :, None]).sum(1)
             ),
+            judged={
+                **OLD_STYLE,
+                "batched gradients": defect(
+                    "Batched gradients (`is_grads_batched`) raise an error: they are "
+                    "added in place into a tensor without a batch."
+                ),
+                **not_traced("Dynamo does not trace the lock that is taken for each call."),
+            },
         ),
     ]
 

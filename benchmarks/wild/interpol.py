@@ -38,7 +38,7 @@ def functions() -> list[Wild]:
                 **SINGLE_GRADIENT,
                 "needless work": NEEDLESS,
                 "gradgradcheck": SECOND_DERIVATIVE,
-                "gradcheck": defect(
+                "batched gradients": defect(
                     "Batched gradients (`is_grads_batched`) raise an error: they are "
                     "added in place into a tensor without a batch."
                 ),

@@ -52,9 +52,20 @@ def functions() -> list[Wild]:
                     "After a backward in float64 the gradient of a float32 input is in "
                     "float64: it starts from the last one."
                 ),
-                "non finite values": defect(
-                    "After one NaN in a gradient all later gradients are NaN: each "
-                    "starts from the last one."
+                **rows(
+                    defect(
+                        "After one NaN in a gradient all later gradients are NaN: each "
+                        "starts from the last one."
+                    ),
+                    "non finite values",
+                    "finite far away",
+                ),
+                "batched gradients": defect(
+                    "Batched gradients (`is_grads_batched`) raise an error: the solver "
+                    "looks at their numbers."
+                ),
+                "linear in the upstream gradient": defect(
+                    "A small gradient comes out less exact: the solver's tolerance is absolute as well."
                 ),
             },
         )

@@ -37,6 +37,7 @@ def functions() -> list[Wild]:
                     "gradients",
                     "gradcheck",
                     "non finite values",
+                    "uses its arguments",
                 ),
                 **rows(
                     IN_NUMPY,

@@ -38,7 +38,7 @@ def functions() -> list[Wild]:
                 **CUSTOM_JVP,
                 "gradgradcheck": SECOND_DERIVATIVE,
                 "hessian": SECOND_DERIVATIVE,
-                "gradcheck": defect(
+                "batched gradients": defect(
                     "Batched gradients (`is_grads_batched`) raise an error: the "
                     "backward uses an einsum within a region without autocast."
                 ),
@@ -61,7 +61,7 @@ def functions() -> list[Wild]:
             options={"atol": 1e-8, "rtol": 1e-8},
             judged={
                 **CUSTOM_JVP,
-                "gradcheck": defect(
+                "batched gradients": defect(
                     "Batched gradients (`is_grads_batched`) raise an error: no rule "
                     "for a reshape within a region without autocast."
                 ),
@@ -74,9 +74,6 @@ def functions() -> list[Wild]:
                 "compiled transformations": defect(
                     "Compiled, `torch.func.grad` is wrong in silence: PyTorch 2.14.1 "
                     "leaves out the Function's own backward there."
-                ),
-                "fake tensors": defect(
-                    "Raises an error with fake tensors: a constant matrix is kept from an earlier call."
                 ),
             },
         ),

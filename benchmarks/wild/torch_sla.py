@@ -8,7 +8,16 @@ import torch
 from torch import Tensor
 
 from ansnet.testing import Sample
-from wild.entry import Wild
+from wild.causes import (
+    IN_NUMPY,
+    LOOKS_AT_NUMBERS,
+    NEEDLESS,
+    OLD_STYLE,
+    SECOND_DERIVATIVE,
+    not_traced,
+    rows,
+)
+from wild.entry import Wild, by_design, defect
 
 REQUIREMENT = "torch-sla==0.4.0"
 
@@ -56,6 +65,35 @@ def functions() -> list[Wild]:
             [Sample(values, b)],
             lambda values, b: torch.linalg.solve(dense(values), b),
             options=stated,
+            judged={
+                **OLD_STYLE,
+                "needless work": NEEDLESS,
+                "gradgradcheck": SECOND_DERIVATIVE,
+                "batched gradients": defect(
+                    "Batched gradients (`is_grads_batched`) raise an error: SciPy computes them."
+                ),
+                **rows(
+                    IN_NUMPY,
+                    "meta",
+                    "one tensor in two places",
+                    "compile",
+                    "compile dynamic shapes",
+                    "export",
+                    "fake tensors",
+                ),
+                "negative views": defect(
+                    "Raises an error for a tensor with a pending sign, as `x.imag` of "
+                    "a conjugate: `.numpy()` takes none."
+                ),
+                **rows(
+                    defect(
+                        "Under autocast it raises an error: values and right-hand side are "
+                        "in two dtypes."
+                    ),
+                    "autocast bfloat16",
+                    "autocast float16",
+                ),
+            },
         ),
         Wild(
             "torch_sla.sparse_tensor.autograd:DetAdjoint",
@@ -63,6 +101,25 @@ def functions() -> list[Wild]:
             [Sample(values)],
             lambda values: torch.linalg.det(dense(values)),
             options=stated,
+            judged={
+                **OLD_STYLE,
+                "needless work": NEEDLESS,
+                "gradgradcheck": SECOND_DERIVATIVE,
+                **rows(
+                    IN_NUMPY,
+                    "meta",
+                    "one tensor in two places",
+                    "compile",
+                    "compile dynamic shapes",
+                    "export",
+                    "fake tensors",
+                ),
+                "negative views": defect(
+                    "Raises an error for a tensor with a pending sign, as `x.imag` of "
+                    "a conjugate: `.numpy()` takes none."
+                ),
+                "non finite values": by_design("SuperLU refuses a matrix with a NaN."),
+            },
         ),
         Wild(
             "torch_sla.sparse_tensor.autograd:EigshAdjoint (eigenvalues)",
@@ -70,6 +127,20 @@ def functions() -> list[Wild]:
             [Sample(half)],
             lambda half: largest(half, 2)[0],
             options=stated,
+            judged={
+                **OLD_STYLE,
+                "gradgradcheck": SECOND_DERIVATIVE,
+                "batched gradients": defect(
+                    "Batched gradients (`is_grads_batched`) raise an error: the "
+                    "backward looks at their numbers."
+                ),
+                "meta": IN_NUMPY,
+                **not_traced("Dynamo does not trace the sparse tensor that is made."),
+                "fake tensors": defect(
+                    "Raises an error with fake tensors: places and values meet in an "
+                    "operation that takes one kind."
+                ),
+            },
         ),
         Wild(
             "torch_sla.sparse_tensor.autograd:EigshAdjoint (eigenvectors)",
@@ -77,6 +148,26 @@ def functions() -> list[Wild]:
             [Sample(half)],
             lambda half: largest(half, 1)[1] @ largest(half, 1)[1].mT,
             options=stated,
+            judged={
+                **OLD_STYLE,
+                "needless work": NEEDLESS,
+                "meta": IN_NUMPY,
+                **not_traced("Dynamo does not trace the sparse tensor that is made."),
+                "fake tensors": defect(
+                    "Raises an error with fake tensors: places and values meet in an "
+                    "operation that takes one kind."
+                ),
+                **rows(
+                    defect(
+                        "The eigenvectors' gradients are 0, in silence: only those of the "
+                        "eigenvalues are computed."
+                    ),
+                    "gradients",
+                    "gradcheck",
+                    "uses its arguments",
+                    "dtypes",
+                ),
+            },
         ),
         Wild(
             "torch_sla.nonlinear_solve:NonlinearSolveAdjoint",
@@ -86,6 +177,35 @@ def functions() -> list[Wild]:
             [Sample(b, theta)],
             _cubic_root,
             options={"atol": 1e-7, "rtol": 1e-7},
+            judged={
+                **OLD_STYLE,
+                "needless work": NEEDLESS,
+                "gradgradcheck": SECOND_DERIVATIVE,
+                "batched gradients": defect(
+                    "Batched gradients (`is_grads_batched`) raise an error: a solver "
+                    "within the backward has no rule for them."
+                ),
+                **rows(
+                    LOOKS_AT_NUMBERS,
+                    "meta",
+                    "one tensor in two places",
+                    "compile",
+                    "compile dynamic shapes",
+                    "export",
+                    "fake tensors",
+                ),
+                "non finite values": by_design(
+                    "One system of equations is solved: a NaN in one is a NaN in all."
+                ),
+                "without gradients": defect(
+                    "Raises an error under `torch.inference_mode`: the Jacobian is formed by autograd."
+                ),
+                **rows(
+                    defect("Under autocast it raises an error: vectors of two dtypes meet."),
+                    "autocast bfloat16",
+                    "autocast float16",
+                ),
+            },
         ),
     ]
 

@@ -33,7 +33,7 @@ def functions() -> list[Wild]:
                 "needless work": NEEDLESS,
                 **CUSTOM_JVP,
                 **rows(IN_NUMPY, "export", "fake tensors"),
-                "gradcheck": defect(
+                "batched gradients": defect(
                     "Batched gradients (`is_grads_batched`) raise an error: Numba computes them."
                 ),
                 **rows(IN_NUMPY, "compiled transformations", "meta"),

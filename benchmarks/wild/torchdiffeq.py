@@ -8,19 +8,18 @@ import torch
 from torch import Tensor
 
 from ansnet.testing import Sample
-from wild.entry import Wild
+from wild.causes import LOOKS_AT_NUMBERS, NEEDLESS, OLD_STYLE, SECOND_DERIVATIVE, rows
+from wild.entry import Wild, by_design, defect
 
 REQUIREMENT = "torchdiffeq==0.2.5"
 
 
 def functions() -> list[Wild]:
-    """The adjoint method on ẋ = a sin x + t, and the time of an event of ẋ = −a x."""
-    from torchdiffeq import odeint_adjoint, odeint_event
+    """The adjoint method, on ẋ = a sin x + t."""
+    from torchdiffeq import odeint_adjoint
 
     x = torch.tensor([0.2, 0.9], dtype=torch.float64, requires_grad=True)
     a = torch.tensor([0.6, 1.3], dtype=torch.float64, requires_grad=True)
-    start = torch.tensor([1.8], dtype=torch.float64, requires_grad=True)
-    rate = torch.tensor([0.7], dtype=torch.float64, requires_grad=True)
 
     def evolved(x: Tensor, a: Tensor) -> Any:
         def f(t: Tensor, x: Tensor) -> Tensor:
@@ -30,17 +29,6 @@ def functions() -> list[Wild]:
         options = {"rtol": 1e-8, "atol": 1e-8}
         return odeint_adjoint(f, x, t, method="dopri5", adjoint_params=(a,), **options)[1]
 
-    def time_of_event(x: Tensor, a: Tensor) -> Any:
-        time, _ = odeint_event(
-            lambda t, x: -a * x,
-            x,
-            torch.zeros(()).to(x),
-            event_fn=lambda t, x: x[0] - 1,
-            rtol=1e-8,
-            atol=1e-8,
-        )
-        return time
-
     return [
         Wild(
             "torchdiffeq._impl.adjoint:OdeintAdjointMethod",
@@ -48,13 +36,33 @@ def functions() -> list[Wild]:
             [Sample(x, a)],
             _runge_kutta,
             options={"atol": 1e-6, "rtol": 1e-6},
-        ),
-        Wild(
-            "torchdiffeq._impl.odeint:ImplicitFnGradientRerouting",
-            time_of_event,
-            [Sample(start, rate)],
-            lambda x, a: (x.log() / a).squeeze(-1),
-            options={"atol": 1e-6, "rtol": 1e-6},
+            judged={
+                **OLD_STYLE,
+                "needless work": NEEDLESS,
+                **rows(
+                    LOOKS_AT_NUMBERS,
+                    "one tensor in two places",
+                    "compile",
+                    "compile dynamic shapes",
+                    "export",
+                    "meta",
+                    "fake tensors",
+                ),
+                "gradgradcheck": SECOND_DERIVATIVE,
+                "batched gradients": defect(
+                    "Batched gradients (`is_grads_batched`) raise an error: they are "
+                    "copied into a tensor without a batch."
+                ),
+                **rows(
+                    by_design("Tolerances of 1e-8 are not to be met in lower precision."),
+                    "autocast bfloat16",
+                    "autocast float16",
+                ),
+                "accuracy": by_design("The solver's tolerance is the larger error."),
+                "non finite values": by_design(
+                    "A NaN ends the choice of a step, which an assertion tells."
+                ),
+            },
         ),
     ]
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ansnet.testing import Sample
-from wild.entry import Wild
+from wild.causes import LOOKS_AT_NUMBERS, OLD_STYLE, UNPACKED_TWICE, not_traced, rows
+from wild.entry import Wild, by_design, defect
 
 REQUIREMENT = "torchkbnufft==1.5.2"
 
@@ -42,7 +43,12 @@ def functions() -> list[Wild]:
             for one in torch.eye(16, dtype=torch.float64)
         ]
     matrix = torch.stack(columns, 1)
-    options = {"not_applicable": {"accuracy": "complex numbers are of no bfloat16"}}
+    options = {
+        "not_applicable": {
+            "accuracy": "complex numbers are of no bfloat16",
+            "saved tensors freed": "TorchScript's threads let go of tensors a little later",
+        }
+    }
     return [
         Wild(
             "torchkbnufft._autograd.interp:KbTableInterpForward",
@@ -50,6 +56,21 @@ def functions() -> list[Wild]:
             [Sample(grid, omega, table, *settings)],
             lambda grid, *_: (matrix.to(grid) @ grid.flatten()).view(1, 1, 3, 2),
             options=options,
+            judged={
+                **OLD_STYLE,
+                "checkpoint": UNPACKED_TWICE,
+                **rows(LOOKS_AT_NUMBERS, "export", "meta", "fake tensors"),
+                "batched gradients": defect(
+                    "Batched gradients (`is_grads_batched`) raise an error: "
+                    "TorchScript adds them in place."
+                ),
+                **not_traced("Dynamo does not trace sizes that are read from tensors."),
+                **rows(
+                    by_design("Complex numbers are of no lower precision."),
+                    "autocast bfloat16",
+                    "autocast float16",
+                ),
+            },
         ),
         Wild(
             "torchkbnufft._autograd.interp:KbTableInterpAdjoint",
@@ -57,6 +78,21 @@ def functions() -> list[Wild]:
             [Sample(data, omega, table, *settings)],
             lambda data, *_: (data.flatten() @ matrix.to(data)).view(1, 1, 8, 2),
             options=options,
+            judged={
+                **OLD_STYLE,
+                "checkpoint": UNPACKED_TWICE,
+                **rows(LOOKS_AT_NUMBERS, "export", "fake tensors"),
+                "batched gradients": defect(
+                    "Batched gradients (`is_grads_batched`) raise an error: "
+                    "TorchScript adds them in place."
+                ),
+                **not_traced("Dynamo does not trace sizes that are read from tensors."),
+                **rows(
+                    by_design("Complex numbers are of no lower precision."),
+                    "autocast bfloat16",
+                    "autocast float16",
+                ),
+            },
         ),
     ]
 

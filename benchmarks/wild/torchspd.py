@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ansnet.testing import Sample
+from wild.causes import OLD_STYLE, ONCE, UNDER_AUTOCAST
 from wild.entry import Wild
 
 REQUIREMENT = "torchspd==0.1.2"
@@ -20,7 +21,13 @@ def functions() -> list[Wild]:
     a = torch.tensor([[2.0, 0.4, 0.1], [0.4, 1.1, -0.3], [0.1, -0.3, 0.7]], dtype=torch.float64)
     a.requires_grad_()
     return [
-        Wild(f"torchspd.torchspd:_SpectralCore ({name})", own, [Sample(a)], _spectral(of_values))
+        Wild(
+            f"torchspd.torchspd:_SpectralCore ({name})",
+            own,
+            [Sample(a)],
+            _spectral(of_values),
+            judged={**OLD_STYLE, **UNDER_AUTOCAST, "gradgradcheck": ONCE},
+        )
         for name, own, of_values in (
             ("logm", torchspd.logm, torch.log),
             ("sqrtm", torchspd.sqrtm, torch.sqrt),
