@@ -122,7 +122,8 @@ def batch(subject: Subject, capabilities: Sequence[str], timeout: float) -> Iter
             try:
                 differentiate()
             except RuntimeError as error:
-                send(CannotFork(f"{error}; check in a process that has not differentiated yet"))
+                way = "import ansnet.testing before anything is compiled, or say isolated=False"
+                send(CannotFork(f"{error}; {way}"))
                 return
             gc.freeze()  # the collector would write to, and so copy, all that the parent shares
             for capability in capabilities:

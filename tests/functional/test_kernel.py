@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -169,3 +172,29 @@ def test_no_code_is_generated_for_windows_of_many_places(monkeypatch: pytest.Mon
             torch.testing.assert_close(max_pool2d(x, 5, **options), z)
     with pytest.raises(AssertionError, match="is compiled"):
         max_pool2d(x, 4, ties="first")
+
+
+FORKED = """
+import os
+import torch
+from ansnet.functional import relu
+from ansnet.functional.kernel import LEAST, can_generate
+
+relu(torch.ones(LEAST))
+assert can_generate("cpu")
+x = torch.ones(1, requires_grad=True)
+torch.autograd.grad(x.sum(), x)
+child = os.fork()
+if child == 0:
+    torch.autograd.grad(x.sum(), x)
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+print(os.waitstatus_to_exitcode(status))
+"""
+
+
+@needs_compiler
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_process_that_generated_code_can_be_forked() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, check=False)
+    assert done.stdout == "0\n", done.stderr
