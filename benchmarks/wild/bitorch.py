@@ -119,7 +119,6 @@ def functions() -> list[Wild]:
             judged={
                 **OLD_STYLE,
                 **SINGLE_GRADIENT,
-                **AT_NAN,
                 **without_values("alpha.item() in the forward."),
                 **of(
                     defect("The gradient of alpha, a sum over all elements, is computed unwanted."),

@@ -109,7 +109,7 @@ def functions() -> list[Wild]:
         Wild(
             "entmax.root_finding:BudgetBisectFunction",
             root_finding.BudgetBisectFunction.apply,
-            [Sample(x, 1.8, -1)],
+            [Sample(x, 1.7, -1)],
             _budget,
             judged={
                 **OLD_STYLE,

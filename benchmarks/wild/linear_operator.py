@@ -75,6 +75,9 @@ def functions() -> list[Wild]:
                     "autocast float16",
                 ),
                 "non finite values": by_design("A NaN is refused on purpose, by an error of its own."),
+                "finite far away": by_design(
+                    "Matrices moved so far are not positive definite, which it refuses."
+                ),
             },
         ),
         Wild(
@@ -98,6 +101,9 @@ def functions() -> list[Wild]:
                     "autocast float16",
                 ),
                 "non finite values": by_design("A NaN is refused on purpose, by an error of its own."),
+                "finite far away": by_design(
+                    "Matrices moved so far are not positive definite, which it refuses."
+                ),
             },
         ),
     ]

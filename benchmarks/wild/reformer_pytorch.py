@@ -51,7 +51,10 @@ def functions() -> list[Wild]:
                     defect("The input of the first block is computed again, which nothing needs."),
                     "needless work",
                 ),
-                **of(defect("Batched gradients raise: the backward calls backward()."), "gradcheck"),
+                **of(
+                    defect("Batched gradients raise: the backward calls backward()."),
+                    "batched gradients",
+                ),
                 **of(
                     defect(
                         "The output, kept on ctx, may change before the backward: wrong in silence."
