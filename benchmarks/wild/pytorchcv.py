@@ -107,7 +107,10 @@ def functions() -> list[Wild]:
                     "zero size batch",
                     "second derivative of empty batches",
                 ),
-                **of(defect("Batched gradients raise: the backward assigns in place."), "gradcheck"),
+                **of(
+                    defect("Batched gradients raise: the backward assigns in place."),
+                    "batched gradients",
+                ),
             },
         ),
         Wild(
