@@ -169,15 +169,20 @@ def environment(folder: Path) -> Path:
     return python
 
 
-def page(rows: list[Row]) -> str:
-    """What was found, as a page of the docs."""
-    newest: dict[str, list[Row]] = {}
+def last_runs(rows: list[Row]) -> dict[str, list[Row]]:
+    """The rows of each Function's last run, which have the day and the time that it took in common."""
+    last: dict[str, list[Row]] = {}
     for row in rows:
-        of_function = newest.setdefault(row.function, [])
-        if of_function and of_function[0].date != row.date:
-            of_function.clear()
-        of_function.append(row)
-    rows = [row for of_function in newest.values() for row in of_function]
+        run = last.get(row.function)
+        if run and (run[0].date, run[0].seconds) == (row.date, row.seconds):
+            run.append(row)
+        else:
+            last[row.function] = [row]
+    return last
+
+
+def page(rows: list[Row]) -> str:
+    """What was found in the last runs, as a page of the docs."""
     by_package: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda row: row.package.lower()):
         by_package.setdefault(f"{row.package} {row.version}", []).append(row)
@@ -185,11 +190,11 @@ def page(rows: list[Row]) -> str:
     false_alarms = sum(row.verdict == "false alarm" for row in rows)
     where = rows[0]
     return PAGE.format(
-        functions=len(newest),
+        functions=len({row.function for row in rows}),
         packages=len(by_package),
         with_defects=len(defects),
         packages_with_defects=len({row.package for row in rows if row.function in defects}),
-        sound=sum(of_function[0].failed == 0 for of_function in newest.values()),
+        sound=len({row.function for row in rows if not row.failed}),
         false_alarms=false_alarms,
         torch=where.torch,
         python=where.python,
@@ -255,7 +260,10 @@ def main() -> int:
     file = options.results / "checks" / "in_the_wild.csv"
     if options.show:
         check_there(parser, file)
-        print(page(read(file, Row)))
+        rows = [row for run in last_runs(read(file, Row)).values() for row in run]
+        if unjudged := {row.function for row in rows if row.capabilities and not row.verdict}:
+            parser.error(f"rows that fail are not judged, of {', '.join(sorted(unjudged))}")
+        print(page(rows))
         return 0
     names = options.only or packages()
     python = environment(options.environment) if options.environment else Path(sys.executable)

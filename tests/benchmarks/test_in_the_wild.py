@@ -9,7 +9,7 @@ import torch
 import in_the_wild
 from ansnet.testing import Report, Result, Sample
 from ansnet.testing.report import Row
-from in_the_wild import distribution, page, rows_of, unexpected
+from in_the_wild import distribution, last_runs, page, rows_of, unexpected
 from wild.entry import Judgement, Wild, by_design, defect
 
 x = torch.ones(2, dtype=torch.float64, requires_grad=True)
@@ -57,6 +57,16 @@ def test_one_row_for_each_judgement_and_a_page_of_them() -> None:
         in text
     )
     assert "| `Cube` | 1, 0, 1 | nothing |" in text
+
+
+def test_the_last_run_of_a_function_counts() -> None:
+    package = in_the_wild.packages()[0]
+    failing = report(vmap=Result.FAIL, meta=Result.FAIL)
+    judged = entry(vmap=defect("It raises."), meta=by_design("It is meant so."))
+    before = rows_of(package, judged, failing, 1.5)
+    after = rows_of(package, judged, failing, 1.25)
+    assert len(before) == len(after) == 2
+    assert last_runs([*before, *after]) == {"package.module:Square": after}
 
 
 def test_each_package_is_pinned_once() -> None:

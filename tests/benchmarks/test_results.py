@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+import check_time
 import commits
 import exports
+import in_the_wild
 import kills
 import long_run
 import spinning
@@ -67,9 +69,11 @@ def test_what_is_recorded_has_the_columns_that_rows_are_added_under(file: Path) 
     benchmark = file.stem.split("-")[0]
     kinds = {
         "ablation": Run,
+        "check_time": check_time.Row,
         "commits": commits.Row,
         "control": Difference,
         "exports": exports.Row,
+        "in_the_wild": in_the_wild.Row,
         "long_run": long_run.Row,
         "memory_needed": Memory,
         "odd_input": Tried,
