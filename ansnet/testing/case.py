@@ -342,20 +342,31 @@ def require(condition: bool, message: str) -> None:
 
 # Of doubles, closer than assert_close asks: what has passed through single precision is to be seen.
 CLOSER = {torch.float64: 1e-10, torch.complex128: 1e-10}
+ROUNDED = 16  # roundings by which numbers differ that have passed through lower precision
 
 
-def bounds(dtype: torch.dtype) -> tuple[float | None, float | None]:
+def bounds(
+    dtype: torch.dtype, precision: torch.dtype | None = None
+) -> tuple[float | None, float | None]:
     """By how much numbers may differ: absolutely, and relative to the expected one."""
     given, usual = CONDITIONS.get(), CLOSER.get(dtype)
+    if precision not in (None, dtype):
+        usual = max(usual or 0.0, ROUNDED * torch.finfo(precision).eps)
     if given.atol is None and given.rtol is None:
         return usual, usual
     return given.atol or 0.0, given.rtol or 0.0
 
 
-def assert_same(what: str, actual: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
+def assert_same(
+    what: str,
+    actual: Sequence[Tensor],
+    expected: Sequence[Tensor],
+    precision: torch.dtype | None = None,
+) -> None:
     """Equal number, shapes, dtypes, devices, and values within `torch.testing.assert_close`'s bounds.
 
-    Doubles are to agree within 1e-10, unless the conditions say otherwise.
+    Doubles are to agree within 1e-10, unless the conditions say otherwise. The bounds are those of
+    ``precision`` where numbers on the way were rounded to it; of the numbers' own dtype by default.
 
     Raises:
         AssertionError: they differ; the message names what and where.
@@ -364,7 +375,7 @@ def assert_same(what: str, actual: Sequence[Tensor], expected: Sequence[Tensor])
     for index, (one, other) in enumerate(zip(actual, expected, strict=True)):
         name = what if len(actual) == 1 else f"{what} {index}"
         try:
-            atol, rtol = bounds(other.dtype)
+            atol, rtol = bounds(other.dtype, precision)
             torch.testing.assert_close(one, other, atol=atol, rtol=rtol, equal_nan=True)
         except AssertionError as error:
             raise AssertionError(f"{name}: {_worst(one, other)}{error}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ from ansnet.testing.case import (
     describe,
     differentiate,
     evaluate,
+    has_derivative,
     require,
 )
 from ansnet.testing.sample import is_dense, path_name
@@ -50,24 +51,35 @@ def linear_in_the_upstream_gradient(case: Case) -> None:
 
 
 def _assert_linear(case: Case, function: Function) -> None:
-    def gradients(a: float, b: float) -> list[Tensor]:
+    def evaluation(a: float, b: float) -> Evaluation:
         def mixed(g: Tensor) -> Tensor:
             return a * g + b * _other(g)
 
-        return evaluate(function, case.sample.map(torch.clone), mixed).gradients
+        return evaluate(function, case.sample.map(torch.clone), mixed)
 
-    one, other = gradients(1, 0), gradients(0, 1)
+    def gradients(a: float, b: float) -> list[Tensor]:
+        return evaluation(a, b).gradients
+
+    outputs, one, _ = evaluation(1, 0)
+    other = gradients(0, 1)
+    precision = coarsest([*outputs, *one])
     a, b = 0.75, -1.5
     expected = [a * g + b * h for g, h in zip(one, other, strict=True)]
-    assert_same(f"gradient for {a}·g − {-b}·h", gradients(a, b), expected)
+    assert_same(f"gradient for {a}·g − {-b}·h", gradients(a, b), expected, precision)
     for scale in SCALES:
         scaled = [gradient / scale for gradient in gradients(scale, 0)]
-        assert_same(f"gradient for {scale:g}·g, divided by {scale:g}", scaled, one)
+        assert_same(f"gradient for {scale:g}·g, divided by {scale:g}", scaled, one, precision)
     for name, gradient in zip(case.sample.names, gradients(0, 0), strict=True):
         finite = bool(gradient.isfinite().all())
         kind = "is not 0" if finite else "is not finite"
         where = "where the output's gradient is 0"
         require(finite and not gradient.any(), f"gradient of {name} {kind}, {where}")
+
+
+def coarsest(tensors: Sequence[Tensor]) -> torch.dtype:
+    """The dtype with the fewest digits of those that may be differentiated."""
+    dtypes = {tensor.dtype for tensor in tensors if has_derivative(tensor)}
+    return max(dtypes, key=lambda dtype: torch.finfo(dtype).eps)
 
 
 def _other(tensor: Tensor) -> Tensor:

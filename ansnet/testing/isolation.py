@@ -94,8 +94,8 @@ def warm_up(backend: str) -> None:
 def differentiate() -> None:
     """Take a derivative, the least that there is.
 
-    PyTorch's autograd cannot be used in a fork of a process that generated code (`torch.compile`) before
-    it first did so, nor in one in which its threads are at work.
+    PyTorch's autograd cannot be used in a fork of a process that generated code (`torch.compile`)
+    before it first did so, nor in one in which its threads are at work.
 
     Raises:
         RuntimeError: this process is a fork of such a one.

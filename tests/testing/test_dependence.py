@@ -79,6 +79,14 @@ class Penalised(Power):
         return gradient + 1e-3, None
 
 
+class InSinglePrecision(Power):
+    """Its output is in float32, and so is what is multiplied by it, whatever the input is in."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, n: int) -> Tensor:
+        return Power.forward(ctx, x, n).float()
+
+
 numbers = Sample(random(3, 4), 3)
 
 
@@ -99,6 +107,11 @@ def test_a_sound_function_passes(reference: Any) -> None:
     for row in (USES, LINEAR):
         report = tried(row, Power.apply, reference, numbers, Sample(random(2, 2), 2))
         assert report.passed, str(report)
+
+
+@pytest.mark.parametrize("reference", [lambda x, n: (x**n).float(), None])
+def test_what_is_rounded_to_single_precision_is_linear(reference: Any) -> None:
+    assert tried(LINEAR, InSinglePrecision.apply, reference, numbers).passed
 
 
 def test_an_argument_that_an_earlier_call_has_fixed_is_caught() -> None:

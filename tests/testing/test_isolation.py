@@ -151,12 +151,13 @@ def said_by(program: str) -> str:
 
 COMPILED_FIRST = """
 import torch
-import ansnet.testing
+from ansnet.testing import check
 
 torch.compile(torch.sin)(torch.ones(2))
 x = torch.ones(2, dtype=torch.float64, requires_grad=True)
 torch.autograd.grad(x.sum(), x)
-print(ansnet.testing.check(torch.sin, torch.sin, [(x,)], only=["forward", "gradients"], isolated=True).counts)
+only = ["forward", "gradients"]
+print(check(torch.sin, torch.sin, [(x,)], only=only, isolated=True).counts)
 """
 
 
