@@ -32,6 +32,13 @@ def functions() -> list[Wild]:
                     defect("A logit of −∞, as of a mask, makes its whole row NaN: 0 · ∞ in a sum."),
                     "non finite values",
                 ),
+                **of(
+                    defect(
+                        "Along the first axis of a matrix it is taken along the last, in silence: "
+                        "what it computes is turned only where there are more axes than two."
+                    ),
+                    "uses its arguments",
+                ),
             },
         )
     ]

@@ -149,6 +149,26 @@ def test_constants_and_flags_are_altered_too() -> None:
     assert "with negative = True as if" in row.detail
 
 
+class Clamp(torch.autograd.Function):
+    """Between −3 and 3, where its gradient is 1; PyTorch's is 1 there too, hardtanh's is 0."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.clamp(-3, 3)
+
+    @staticmethod
+    def backward(ctx: Any, grad_z: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return grad_z * (x.abs() <= 3)
+
+
+def test_numbers_are_not_altered_to_those_at_a_kink() -> None:
+    x = torch.tensor([-4.0, -2.0, 1.0, 4.0], dtype=torch.float64, requires_grad=True)
+    reference = torch.nn.Hardtanh(-3, 3)
+    assert tried(USES, Clamp.apply, reference, Sample(x)).passed
+
+
 def test_an_alteration_that_is_refused_is_left_out() -> None:
     def only_3(x: Tensor, n: int) -> Tensor:
         if n != 3:
