@@ -10,7 +10,18 @@ from wild.entry import Wild
 from wild.shared.judgements import OLD_STYLE, SCRIPTED, not_compiled
 
 REQUIREMENT = "fastai==2.8.12"
-NEEDS = ("fastcore==2.2.41", "fasttransform==0.0.5", "plum-dispatch==2.10.1")
+NEEDS = (
+    "anyio==4.16.0",
+    "beartype==0.23.1",
+    "fastcore==2.2.41",
+    "fastprogress==1.1.6",
+    "fasttransform==0.0.5",
+    "itsdangerous==2.2.0",
+    "plum-dispatch==2.10.1",
+    "python-fasthtml==0.14.14",
+    "python-multipart==0.0.34",
+    "starlette==1.10.0",
+)
 
 
 def functions() -> list[Wild]:

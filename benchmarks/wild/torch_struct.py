@@ -36,7 +36,6 @@ def functions() -> list[Wild]:
                         "sparse maximum, with ‖p‖² / 2, has that one."
                     ),
                     "forward",
-                    "gradients",
                     "gradcheck",
                 ),
             },

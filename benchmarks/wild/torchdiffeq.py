@@ -59,6 +59,10 @@ def functions() -> list[Wild]:
                     "autocast float16",
                 ),
                 "accuracy": by_design("The solver's tolerance is the larger error."),
+                "finite far away": by_design(
+                    "Where the right side is a thousand times as steep, no step is small enough for "
+                    "its tolerances, which an assertion tells."
+                ),
                 "non finite values": by_design(
                     "A NaN ends the choice of a step, which an assertion tells."
                 ),

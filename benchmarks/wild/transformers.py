@@ -10,7 +10,17 @@ from wild.entry import Wild, by_design, defect
 from wild.shared.judgements import OLD_STYLE, of
 
 REQUIREMENT = "transformers==5.24.0"
-NEEDS = ("huggingface-hub==2.4.0", "tokenizers==0.23.3", "regex==2026.11.19", "safetensors==0.8.0")
+NEEDS = (
+    "anyio==4.16.0",
+    "h11==0.16.0",
+    "httpcore2==2.16.2",
+    "httpx2==2.16.2",
+    "huggingface-hub==2.4.0",
+    "regex==2026.11.19",
+    "safetensors==0.8.0",
+    "tokenizers==0.23.3",
+    "truststore==0.10.5",
+)
 
 
 def quantised(x: Tensor, bits: int, percentiles: bool, scale: Tensor) -> Tensor:

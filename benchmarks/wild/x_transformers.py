@@ -10,7 +10,13 @@ from wild.entry import Wild, by_design
 from wild.shared.judgements import OLD_STYLE, not_compiled, of
 
 REQUIREMENT = "x-transformers==2.31.10"
-NEEDS = ("einops==0.8.2", "einx==0.4.3", "loguru==0.7.3", "torch-einops-utils==0.2.0")
+NEEDS = (
+    "einops==0.8.2",
+    "einx==0.4.3",
+    "frozendict==2.5.1",
+    "loguru==0.7.3",
+    "torch-einops-utils==0.2.0",
+)
 
 
 def functions() -> list[Wild]:
