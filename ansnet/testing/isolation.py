@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import cache
-from typing import IO
+from typing import IO, Any
 
 import torch
 from torch import Tensor
@@ -29,6 +29,7 @@ from ansnet.testing.report import Result, Row
 from ansnet.testing.subject import Subject
 
 TIMEOUT = 300.0  # seconds a row
+MOST_TOO_SLOW = 3  # rows in succession, after which the others are not tried
 
 
 class RaisedElsewhere(Exception):
@@ -36,19 +37,24 @@ class RaisedElsewhere(Exception):
 
 
 class CannotFork(RuntimeError):
-    """Autograd does not work in a fork of this process, in which its threads are at work."""
+    """A fork of this process could not work, since it waits for threads that do not live on in it."""
 
 
 def can_fork() -> bool:
-    """Whether a process can be forked without harm: not where an accelerator's threads are at work."""
-    return hasattr(os, "fork") and not torch.accelerator.is_available()
+    """Whether a process can be forked without harm: not where others' threads are at work.
+
+    Those are an accelerator's, and those by which processes of a distributed training talk.
+    """
+    together = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return hasattr(os, "fork") and not together and not torch.accelerator.is_available()
 
 
 def rows(subject: Subject, capabilities: Sequence[str], timeout: float = TIMEOUT) -> Iterator[Row]:
     """The rows as they come, from forks of this process.
 
     All are tried in one process. If it dies, the row that it died in is tried again alone, in a process
-    of its own, and those after it in yet another.
+    of its own, and those after it in yet another. Where several in succession take too long, it is for
+    a reason that they have in common, and the others are not tried.
 
     Args:
         subject: what is checked.
@@ -62,8 +68,8 @@ def rows(subject: Subject, capabilities: Sequence[str], timeout: float = TIMEOUT
     importlib.import_module("torch._dynamo")  # which torch loads late: here, or in each process to come
     if not COMPILED.isdisjoint(capabilities):
         warm_up(subject.backend)
-    left, alone = list(capabilities), False
-    while left:
+    left, alone, too_slow = list(capabilities), False, 0
+    while left and too_slow < MOST_TOO_SLOW:
         first = left[0]
         for row in batch(subject, left[:1] if alone else left, timeout):
             alone = isinstance(row, Died) and row.capability != first
@@ -71,6 +77,9 @@ def rows(subject: Subject, capabilities: Sequence[str], timeout: float = TIMEOUT
                 break
             yield row
             left = left[1:]
+            too_slow = too_slow + 1 if isinstance(row, NotDone) else 0
+    for capability in left:
+        yield Row(capability, Result.FAIL, f"not tried, since {MOST_TOO_SLOW} rows before it {WAITED}")
 
 
 @cache
@@ -111,6 +120,16 @@ class Died(Row):
     """A row in which the process ended."""
 
 
+class NotDone(Row):
+    """A row that took too long."""
+
+
+WAITED = (
+    "were not done in time; if the function waits for threads that it has started before, say "
+    "isolated=False"
+)
+
+
 def batch(subject: Subject, capabilities: Sequence[str], timeout: float) -> Iterator[Row]:
     """The rows of one process; none after one in which it dies, or that takes too long."""
     with tempfile.TemporaryFile() as said:
@@ -118,12 +137,10 @@ def batch(subject: Subject, capabilities: Sequence[str], timeout: float) -> Iter
         def work(send: Send) -> None:
             os.dup2(said.fileno(), 2)
             faulthandler.enable(said)
-            torch.set_num_threads(1)  # OpenMP's threads do not live on in a fork
             try:
-                differentiate()
-            except RuntimeError as error:
-                way = "import ansnet.testing before anything is compiled, or say isolated=False"
-                send(CannotFork(f"{error}; {way}"))
+                alone()
+            except CannotFork as error:
+                send(error)
                 return
             gc.freeze()  # the collector would write to, and so copy, all that the parent shares
             for capability in capabilities:
@@ -134,7 +151,7 @@ def batch(subject: Subject, capabilities: Sequence[str], timeout: float) -> Iter
                 try:
                     row = next(came)
                 except TooSlow as end:
-                    yield Row(capability, Result.FAIL, str(end))
+                    yield NotDone(capability, Result.FAIL, str(end))
                     return
                 except Ended as end:
                     yield Died(capability, Result.FAIL, f"{end}{_where(said)}")
@@ -146,6 +163,29 @@ def batch(subject: Subject, capabilities: Sequence[str], timeout: float) -> Iter
             for _ in came:  # to its end: what it has printed is out
                 pass
         sys.stderr.write(_said(said))
+
+
+def alone() -> None:
+    """Do without the threads of the process that this one is a fork of, which do not live on here.
+
+    Raises:
+        CannotFork: that is not possible.
+    """
+    torch.set_num_threads(1)
+    compiler: Any = sys.modules.get("torch._inductor.config")
+    if compiler:
+        compiler.compile_threads = 1
+    try:
+        torch.set_num_interop_threads(1)
+    except RuntimeError:
+        raise CannotFork(
+            "torch.jit.fork has started threads, or their number was set; say isolated=False"
+        ) from None
+    try:
+        differentiate()
+    except RuntimeError as error:
+        way = "import ansnet.testing before anything is compiled, or say isolated=False"
+        raise CannotFork(f"{error}; {way}") from None
 
 
 def _answer(subject: Subject, capability: str, timeout: float) -> Row | Vacuous:

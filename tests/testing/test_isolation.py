@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from ansnet.functional.kernel import finds_compiler
 from ansnet.testing import Result, Sample, check, parametrize_capabilities
 from ansnet.testing.isolation import RaisedElsewhere, can_fork
 from ansnet.testing.report import Row
@@ -156,16 +157,27 @@ from ansnet.testing import check
 torch.compile(torch.sin)(torch.ones(2))
 x = torch.ones(2, dtype=torch.float64, requires_grad=True)
 torch.autograd.grad(x.sum(), x)
-only = ["forward", "gradients"]
-print(check(torch.sin, torch.sin, [(x,)], only=only, isolated=True).counts)
+only = ["forward", "gradients", "compile"]
+report = check(torch.sin, torch.sin, [(x,)], only=only, isolated=True, timeout=100)
+print(report.counts)
 """
 
 
+@pytest.mark.skipif(not finds_compiler(), reason="needs a C++ compiler")
 def test_a_process_that_compiled_before_it_differentiated_can_be_forked() -> None:
-    assert said_by(COMPILED_FIRST) == "2 passed, 0 failed, 0 not applicable"
+    """And code is generated in the fork, for which the compiler's threads are not there."""
+    assert said_by(COMPILED_FIRST) == "3 passed, 0 failed, 0 not applicable"
 
 
-THREADS_AT_WORK = """
+REFUSED = """
+only = ["forward", "gradients"]
+counts = check(torch.sin, torch.sin, [(x,)], only=only).counts
+try:
+    check(torch.sin, torch.sin, [(x,)], only=only, isolated=True)
+except RuntimeError as error:
+    print(counts, "|", error)
+"""
+DEEP = """
 from torch.utils.checkpoint import checkpoint
 import torch
 from ansnet.testing import check
@@ -175,21 +187,43 @@ for _ in range(100):  # backward passes within backward passes, for which autogr
     deep = (lambda inner: lambda x: checkpoint(inner, x, use_reentrant=True))(deep)
 x = torch.ones(2, dtype=torch.float64, requires_grad=True)
 deep(x).sum().backward()
+"""
+ASYNCHRONOUS = """
+import torch
+from ansnet.testing import check
 
-only = ["forward", "gradients"]
-counts = check(torch.sin, torch.sin, [(x,)], only=only).counts
-try:
-    check(torch.sin, torch.sin, [(x,)], only=only, isolated=True)
-except RuntimeError as error:
-    print(counts, "|", error)
+x = torch.ones(2, dtype=torch.float64, requires_grad=True)
+source = "def sine(x):\\n    return torch.jit.wait(torch.jit.fork(torch.sin, x))\\n"
+torch.jit.CompilationUnit(source).sine(x)
 """
 
 
-def test_where_autograd_cannot_be_forked_rows_run_here_and_isolation_is_refused() -> None:
-    counts, _, refusal = said_by(THREADS_AT_WORK).partition(" | ")
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        (DEEP, "Unable to handle autograd's threading"),
+        (ASYNCHRONOUS, "torch.jit.fork has started threads"),
+    ],
+)
+def test_where_threads_are_at_work_rows_run_here_and_isolation_is_refused(
+    program: str, reason: str
+) -> None:
+    counts, _, refusal = said_by(program + REFUSED).partition(" | ")
     assert counts == "2 passed, 0 failed, 0 not applicable"
-    assert refusal.startswith("Unable to handle autograd's threading")
-    assert refusal.endswith("or say isolated=False")
+    assert refusal.startswith(reason)
+    assert refusal.endswith("say isolated=False")
+
+
+def test_where_several_rows_in_succession_do_not_end_the_others_are_not_tried() -> None:
+    def waits(x: Tensor) -> Tensor:
+        time.sleep(600)
+        return x
+
+    report = check(waits, torch.sin, [Sample(x)], only=ROWS, isolated=True, timeout=1)
+    assert results(report) == ["FAIL"] * 4
+    *details, last = (row.detail for row in report.rows)
+    assert details == ["not done after 1 s"] * 3
+    assert last.startswith("not tried, since 3 rows before it were not done in time; if the function")
 
 
 ALONE = """
