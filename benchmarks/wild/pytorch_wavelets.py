@@ -76,7 +76,7 @@ def functions() -> list[Wild]:
             "pytorch_wavelets.dwt.lowlevel:AFB2D",
             lambda x, *taps: lowlevel.AFB2D.apply(x, *taps, zero),
             [Sample(random(2, 2, 4, 6), *in_rows, *in_columns)],
-            lambda x, low, high, *_: _analysed_2d(x, low.flatten(), high.flatten()),
+            lambda x, *taps: _analysed_2d(x, *(each.flatten() for each in taps)),
             judged={
                 **OLD_STYLE,
                 **not_traced("Dynamo does not trace the modes of PyWavelets."),
@@ -98,9 +98,7 @@ def functions() -> list[Wild]:
             "pytorch_wavelets.dwt.lowlevel:SFB2D",
             lambda one, others, *taps: lowlevel.SFB2D.apply(one, others, *taps, zero),
             [Sample(random(2, 2, 2, 3), random(2, 2, 3, 2, 3), *in_rows, *in_columns)],
-            lambda one, others, low, high, *_: _synthesized_2d(
-                one, others, low.flatten(), high.flatten()
-            ),
+            lambda one, others, *taps: _synthesized_2d(one, others, *(each.flatten() for each in taps)),
             judged={
                 **OLD_STYLE,
                 "needless work": NEEDLESS,
@@ -150,15 +148,18 @@ def _synthesized(x: Tensor, taps: Tensor) -> Tensor:
     return y.reshape(*x.shape[:-1], y.shape[-1])
 
 
-def _analysed_2d(x: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+def _analysed_2d(x: Tensor, low: Tensor, high: Tensor, *along_columns: Tensor) -> tuple[Tensor, Tensor]:
     in_rows = [_analysed(x, taps) for taps in (low, high)]
-    in_both = [_analysed(y.mT, taps).mT for y in in_rows for taps in (low, high)]
+    in_both = [_analysed(y.mT, taps).mT for y in in_rows for taps in along_columns]
     return in_both[0], torch.stack(in_both[1:], 2)
 
 
-def _synthesized_2d(one: Tensor, others: Tensor, low: Tensor, high: Tensor) -> Tensor:
+def _synthesized_2d(
+    one: Tensor, others: Tensor, low: Tensor, high: Tensor, *along_columns: Tensor
+) -> Tensor:
     lh, hl, hh = others.unbind(2)
+    lower, higher = along_columns
     in_columns = [
-        _synthesized(a.mT, low).mT + _synthesized(b.mT, high).mT for a, b in ((one, lh), (hl, hh))
+        _synthesized(a.mT, lower).mT + _synthesized(b.mT, higher).mT for a, b in ((one, lh), (hl, hh))
     ]
     return _synthesized(in_columns[0], low) + _synthesized(in_columns[1], high)

@@ -65,12 +65,6 @@ def functions() -> list[Wild]:
                     "Batched gradients (`is_grads_batched`) raise an error: no rule "
                     "for a reshape within a region without autocast."
                 ),
-                **rows(
-                    by_design("It is internal, and called in float64 only."),
-                    "gradient dtypes",
-                    "autocast bfloat16",
-                    "autocast float16",
-                ),
                 "compiled transformations": defect(
                     "Compiled, `torch.func.grad` is wrong in silence: PyTorch 2.14.1 "
                     "leaves out the Function's own backward there."

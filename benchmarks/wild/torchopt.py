@@ -52,6 +52,10 @@ def functions() -> list[Wild]:
                 "needless work": NEEDLESS,
                 **CUSTOM_JVP,
                 "gradgradcheck": SECOND_DERIVATIVE,
+                "batched gradients": defect(
+                    "Batched gradients (`is_grads_batched`) raise an error: the backward multiplies in "
+                    "place."
+                ),
                 **rows(
                     defect(
                         "The second moment's gradient is wrong in silence where eps_root "
