@@ -27,7 +27,8 @@ from pathlib import Path
 
 import torch
 
-from ansnet.testing import Report, Result, check
+from ansnet.testing import Report, Result
+from ansnet.testing.battery import check_apart
 from check_once import processor_time
 from measure import add_results, check_there
 from results import Conditions, append, conditions, read
@@ -81,13 +82,12 @@ def tried(name: str) -> Iterator[tuple[Wild, Report, float]]:
     entries: list[Wild] = importlib.import_module(f"wild.{name}").functions()
     for entry in entries:
         started = processor_time()
-        report = check(
+        report = check_apart(
             entry.function,
             entry.reference,
             entry.samples,
             derivative=entry.derivative,
             backend="aot_eager",
-            isolated=True,
             **entry.options,
         )
         yield entry, report, processor_time() - started

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from ansnet.testing.case import Sample
     from ansnet.testing.operations import Operation
-    from ansnet.testing.report import Report
 
 EXAMPLES = """
 examples:
@@ -169,6 +168,7 @@ def check_one(parsed: Namespace, tell: Callable[[str], None]) -> int:
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
 
     from ansnet.commands.rows import Printer
+    from ansnet.testing.battery import check_apart
     from ansnet.testing.capabilities import CAPABILITIES
     from ansnet.testing.exchange import as_json
 
@@ -189,24 +189,13 @@ def check_one(parsed: Namespace, tell: Callable[[str], None]) -> int:
             print(note)
         printer = Printer(function, parsed.function, options["only"], tell)
         try:
-            report = checked(function, reference, samples, progress=printer, **options, **further)
+            report = check_apart(function, reference, samples, progress=printer, **options, **further)
         except (TypeError, ValueError) as error:
             raise Mistake(" ".join(str(error).split())) from None
         printer.end(report)
         timed = printer.timed(report)
         write(parsed, stdout, as_json(timed), [timed])
     return 0 if report.passed else 1
-
-
-def checked(*arguments: Any, isolated: bool, **options: Any) -> Report:
-    """The report; where forks of this process could not work, of rows that are tried in it."""
-    from ansnet.testing.battery import check
-    from ansnet.testing.isolation import CannotFork
-
-    try:
-        return check(*arguments, isolated=isolated, **options)
-    except CannotFork:
-        return check(*arguments, isolated=False, **options)
 
 
 def forks_well() -> bool:

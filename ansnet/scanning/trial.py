@@ -184,7 +184,7 @@ def apart(found: Found, options: Options, tell: processes.Send) -> Trial:
 def try_one(found: Found, options: Options, send: processes.Send) -> None:
     """Guess samples, tell them, check, and tell the report."""
     from ansnet.scanning.guess import NoGuessError, guess
-    from ansnet.testing.battery import check
+    from ansnet.testing.battery import check_apart
     from ansnet.testing.capabilities import CAPABILITIES
 
     owner: Any = sys.modules[found.module]
@@ -205,13 +205,12 @@ def try_one(found: Found, options: Options, send: processes.Send) -> None:
     send(Trial(found, samples))
     if not options.check:
         return
-    report = check(
+    report = check_apart(
         owner.apply,
         None,
         samples,
         backend=options.backend,
         only=options.only or CAPABILITIES,
-        isolated=True,
         timeout=options.timeout,
         progress=lambda row: send(row.capability),
     )
