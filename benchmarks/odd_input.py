@@ -133,6 +133,9 @@ def prepared(here: Path) -> Iterator[None]:
             mock.patch.object(lightning.Trainer, "validate", reach),
             mock.patch.object(socket.socket, "connect", refuse),
             mock.patch("ansnet.testing.battery.check", reach),
+            mock.patch(
+                "ansnet.processes.can_fork", return_value=False
+            ),  # what is reached is, in this one
             mock.patch.dict(os.environ, {"ANSNET_DATA_DIR": str(here / "nowhere")}),
         ):
             yield

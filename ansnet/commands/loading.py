@@ -57,6 +57,16 @@ def public(found: Any) -> Iterable[str]:
     return [name for name in dir(found) if not name.startswith("_")]
 
 
+def in_src(place: str) -> str:
+    """What to do where a package lies in ``src/``, from which nothing is imported unless installed."""
+    path = Path("src", *place.split("."))
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    if not Path("src", place.split(".")[0]).exists():
+        return ""
+    named = f", or name the file: {file}" if file.is_file() else ""
+    return f"; it is in src/: install it by pip install -e .{named}"
+
+
 def load_module(place: str) -> ModuleType:
     """The module of a dotted name or of a file; what is in the current folder can be imported.
 
@@ -75,7 +85,7 @@ def load_module(place: str) -> ModuleType:
         raise
     except ModuleNotFoundError as error:
         hint = "; a file is named by its path, as ops.py" if Path(f"{place}.py").is_file() else ""
-        hint = hint if "/" in place else ""
+        hint = hint if "/" in place else in_src(place)
         raise Mistake(f"there is no module {error.name!r} (from {shortened(place)!r}){hint}") from None
     except SystemExit as error:
         raise Mistake(

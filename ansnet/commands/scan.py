@@ -9,6 +9,7 @@ import textwrap
 import time
 from argparse import BooleanOptionalAction, Namespace
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,6 +139,8 @@ def scan(parsed: Namespace) -> int:
                 parsed.write, skeleton(package, trials, command_of(parsed), only, parsed.backend)
             )
             print(f"written: {parsed.write}; run it by: python -m pytest {parsed.write}")
+            if not can_be_imported(package):
+                print(f"before that let Python find {package.name}, as by: pip install -e .")
         if parsed.json or parsed.junit:
             from ansnet.testing.exchange import Timed
 
@@ -186,6 +189,12 @@ def told(trial: Trial) -> str:
     return "\n".join(
         textwrap.fill(line, WIDTH, subsequent_indent=" " * 6, break_on_hyphens=False) for line in lines
     )
+
+
+def can_be_imported(package: Package) -> bool:
+    """Whether Python finds it from the current folder, and not only where it lies, as in ``src/``."""
+    here = package.root.resolve() == Path.cwd()
+    return here or find_spec(package.files[0][1].split(".")[0]) is not None
 
 
 def summary(trials: Sequence[Trial], took: float, parsed: Namespace) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import nn
 
 from ansnet.testing.capabilities import known
 from ansnet.testing.case import Conditions, Function, Layer, Sample, Stated
+from ansnet.testing.signatures import bind, described
 from ansnet.testing.specification import parse_sample
 from ansnet.testing.stateless import Stateless
 from ansnet.testing.subject import Subject
@@ -49,6 +50,8 @@ def subject(
     if both := excuses.keys() & known(failures):
         raise ValueError(f"{min(both)!r} is both in not_applicable and in expected_failures")
     known(excuses)
+    for what, given in callable_or_none.items():
+        _assert_fits(what, given, gathered)
     name, modules = name_of(function), []
     if isinstance(function, nn.Module):
         layer = layer or (function, gathered[0])
@@ -63,7 +66,7 @@ def subject(
     if not any(sample.differentiable for sample in gathered):
         raise ValueError(
             "no tensor of the samples requires grad, so that no derivative could be tried: make "
-            "those to differentiate by with requires_grad=True"
+            "those to differentiate by with requires_grad=True, and in a line without const"
         )
     if derivative is not None:
         reference = Stated(reference or function, derivative, is_own=reference is None)
@@ -91,6 +94,19 @@ def _assert_callable(what: str, given: Any) -> None:
         raise TypeError(f"{what} is the class {given.__name__}, expected {hint}")
     if not callable(given):
         raise TypeError(f"{what} must be callable, got {given!r}")
+
+
+def _assert_fits(what: str, given: Any, samples: Sequence[Sample]) -> None:
+    """The samples are arguments that it takes, as far as its signature tells."""
+    for index, sample in enumerate(samples):
+        try:
+            if given is not None:
+                bind(given, sample)
+        except TypeError as error:
+            signature = described(given, name_of(given))
+            raise TypeError(
+                f"sample {index} {sample} does not fit {what} {signature}: {error}"
+            ) from None
 
 
 def as_sample(sample: Sample | tuple[Any, ...] | str, seed: int = 0) -> Sample:

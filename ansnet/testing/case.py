@@ -33,6 +33,9 @@ class FailsAlone(AssertionError):
     """A capability that the function has not and the reference has; no need to try the latter again."""
 
 
+NO_GRAPH = "no output requires grad, although an input does"
+
+
 class NothingToDifferentiate(AssertionError):
     """No output leads back to an input, although one requires grad."""
 
@@ -144,11 +147,20 @@ class Case:
         return self.sample.differentiable
 
     def of_differentiable(self) -> Callable[..., tuple[Tensor, ...]]:
-        """The function as one of the differentiable inputs alone, to a tuple of its float outputs."""
+        """The function as one of the differentiable inputs alone, to a tuple of its float outputs.
+
+        Raises:
+            NothingToDifferentiate: there is none, once it is called.
+        """
         place = self.sample.placing()
-        return lambda *tensors: tuple(
-            output for output in call(self.function, place(tensors)) if has_derivative(output)
-        )
+
+        def of_inputs(*tensors: Tensor) -> tuple[Tensor, ...]:
+            outputs = tuple(filter(has_derivative, call(self.function, place(tensors))))
+            if not outputs:
+                raise NothingToDifferentiate(NO_GRAPH)
+            return outputs
+
+        return of_inputs
 
 
 @dataclass(frozen=True)
@@ -261,9 +273,7 @@ def differentiate(
     Raises:
         NothingToDifferentiate: no output requires grad.
     """
-    outputs = attached(outputs)
-    if not outputs:
-        raise NothingToDifferentiate("no output requires grad, although an input does")
+    outputs = differentiable(outputs)
     upstream = [layout(tensor) for tensor in random_like(outputs)]
     reseed(1)  # another than the forward's: a mask drawn again in the backward is not the forward's
     return gradients_of(outputs, inputs, upstream)
@@ -315,6 +325,18 @@ def nodes_of(outputs: Iterable[Tensor]) -> set[Any]:
 def attached(outputs: Iterable[Tensor]) -> list[Tensor]:
     """Those that a graph leads back from."""
     return [output for output in outputs if output.requires_grad]
+
+
+def differentiable(outputs: Iterable[Tensor]) -> list[Tensor]:
+    """Those that a graph leads back from, of which there has to be one.
+
+    Raises:
+        NothingToDifferentiate: no output requires grad.
+    """
+    found = attached(outputs)
+    if not found:
+        raise NothingToDifferentiate(NO_GRAPH)
+    return found
 
 
 def random_like(tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -383,7 +405,11 @@ def assert_same(
 
 def _worst(one: Tensor, other: Tensor) -> str:
     """The two numbers that differ most, and where they are; nothing where these cannot be compared."""
-    if one.shape != other.shape or {one.layout, other.layout} != {torch.strided} or one.numel() == 0:
+    if (
+        (one.shape, one.dtype) != (other.shape, other.dtype)
+        or {one.layout, other.layout} != {torch.strided}
+        or one.numel() == 0
+    ):
         return ""
     try:
         apart = (one.detach().cpu() - other.detach().cpu()).abs().double()

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from ansnet.testing.case import NO_GRAPH
+
 if TYPE_CHECKING:
     from ansnet.testing.report import Row
 
@@ -21,6 +23,7 @@ class Severity(Enum):
     WRONG = "wrong numbers"
     RAISES = "raises"
     NEEDLESS = "needless work"
+    OUTDATED = "out of date"  # what was expected to fail does not
 
     @property
     def rank(self) -> int:
@@ -104,6 +107,7 @@ COSTLY = {
     "no memory growth",
     "gradient dtypes",
 }
+EXPECTED = "expected to fail ("
 DIED = re.compile(r"the process (died of|ended with)")
 LATE = re.compile(r"not done after (\S+) s")
 
@@ -132,6 +136,9 @@ def cause_of_detail(capability: str, detail: str, place: str = "") -> Cause:
     if DIED.match(detail):
         sentence = f"The interpreter does not survive it: {detail}."
         return Cause(f"died: {detail}", sentence, Severity.RAISES, "", place, page)
+    if detail.startswith(EXPECTED):
+        sentence = f"{detail[0].upper()}{detail[1:]}."
+        return Cause(f"{capability}: {detail}", sentence, Severity.OUTDATED, "", place, page)
     if late := LATE.match(detail):
         sentence = f"It takes longer than the {late[1]} s that a row may take."
         code = f"check(…, timeout={2 * float(late[1]):g})  # or smaller samples"
@@ -164,6 +171,8 @@ def _told(capability: str, message: str) -> tuple[str, bool]:
         kind = "second derivative" if capability == "gradgradcheck" else "derivative"
         which = f"output {jacobian[1]} by input {jacobian[2]}"
         return f"The {kind} of {which} is not the numerical one.", False
+    if message == NO_GRAPH:
+        return f"{_capital(message)}.", True
     text = message if len(message) <= 200 else f"{message[:200]} …"
     return f"{_capital(text)}{'' if text.endswith(('.', '…')) else '.'}", "Error" in text
 

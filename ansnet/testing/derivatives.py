@@ -23,6 +23,7 @@ from ansnet.testing.case import (
     assert_same,
     attached,
     call,
+    differentiable,
     differentiate,
     evaluate,
     nodes_of,
@@ -94,7 +95,7 @@ def forward_mode(case: Case) -> None:
     function = case.of_differentiable()
     tangents = random_like(inputs)
     outputs = function(*inputs)
-    upstream = random_like(attached(outputs))
+    upstream = random_like(differentiable(outputs))
     reverse = differentiate(outputs, inputs)
     for moving in [*([index] for index in range(len(inputs))), range(len(inputs))]:
         with forward_ad.dual_level():
@@ -259,14 +260,21 @@ def watching(function: Any, wrong: list[str]) -> Callable[..., Any]:
         result = backward(ctx, *grads)
         returned = result if isinstance(result, tuple) else (result,)
         # as PyTorch does, let there be more of them, all None, than the forward has arguments
-        needed = [g for g, needs in zip(returned, ctx.needs_input_grad, strict=False) if needs]
+        needed = [
+            (number, gradient)
+            for number, (gradient, needs) in enumerate(
+                zip(returned, ctx.needs_input_grad, strict=False)
+            )
+            if needs
+        ]
         sources = [edge for edge in ctx.next_functions if edge[0] is not None]
-        for gradient, (source, index) in zip(needed, sources, strict=False):
+        for (number, gradient), (source, index) in zip(needed, sources, strict=False):
             expected = source._input_metadata[index].dtype
             if isinstance(gradient, Tensor) and gradient.dtype != expected:
                 name = function.__name__
                 wrong.append(
-                    f"{name} returns a gradient of {gradient.dtype} for an input of {expected}"
+                    f"{name} returns a gradient of {gradient.dtype} for an input of {expected}, "
+                    f"its argument {number}"
                 )
         return result
 

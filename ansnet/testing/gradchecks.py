@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.gradcheck import GradcheckError
 
-from ansnet.testing.case import Case, Stated, assert_same, attached, random_like
+from ansnet.testing.case import Case, Stated, assert_same, differentiable, random_like
 from ansnet.testing.derivatives import in_precision
 
 Of = Callable[..., tuple[Tensor, ...]]
@@ -34,6 +34,7 @@ def gradcheck(case: Case) -> None:
     if isinstance(case.reference, Stated):
         case = replace(case, function=Stated(case.reference.derivative, case.function))
     function = case.of_differentiable()
+    differentiable(function(*inputs))
     with _explained(function, inputs):
         torch.autograd.gradcheck(function, inputs, **BOUNDS[case.precision])
 
@@ -46,7 +47,7 @@ def gradgradcheck(case: Case) -> None:
     count = len(inputs)
 
     def first(*tensors: Tensor) -> tuple[Tensor, ...]:
-        outputs = attached(function(*tensors[:count]))
+        outputs = differentiable(function(*tensors[:count]))
         return torch.autograd.grad(
             outputs, tensors[:count], tensors[count:], create_graph=True, allow_unused=True
         )
@@ -58,7 +59,7 @@ def gradgradcheck(case: Case) -> None:
 def batched_gradients(case: Case) -> None:
     """Several gradients at once (``is_grads_batched=True``) are those taken one after the other."""
     case, inputs = in_precision(case)
-    outputs = attached(case.of_differentiable()(*inputs))
+    outputs = differentiable(case.of_differentiable()(*inputs))
     factors = torch.tensor((1.0, -0.5, 2.0), dtype=case.precision)
     batches = [
         torch.stack([factor * g.roll(n) for n, factor in enumerate(factors)])
@@ -87,7 +88,7 @@ def batched_gradients(case: Case) -> None:
 
 
 def _upstream(outputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    return tuple(tensor.requires_grad_() for tensor in random_like(attached(outputs)))
+    return tuple(tensor.requires_grad_() for tensor in random_like(differentiable(outputs)))
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from ansnet.testing.case import (
     Layer,
     NotApplicable,
     Sample,
+    Stated,
     Vacuous,
     under,
 )
@@ -84,7 +85,8 @@ class Subject:
     @property
     def essential(self) -> tuple[str, ...]:
         """The capabilities without which a report says nothing."""
-        return ESSENTIAL[self.reference is not None]
+        stated = ("gradcheck",) if isinstance(self.reference, Stated) else ()
+        return ESSENTIAL[self.reference is not None] + stated
 
     def row(self, capability: str, diagnose: Diagnose = at_once) -> Row:
         """Try one capability on every sample.

@@ -65,10 +65,6 @@ def functions() -> list[Wild]:
             judged={
                 **OLD_STYLE,
                 **SINGLE_GRADIENT,
-                **of(
-                    by_design("torch.compile 2.14.1 refuses one tensor as two inputs of any Function."),
-                    "one tensor in two places",
-                ),
                 **of(by_design("An infinite range has no levels."), "non finite values"),
             },
         ),

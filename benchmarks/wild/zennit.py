@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ansnet.testing import Sample
-from wild.entry import Wild, by_design, defect
+from wild.entry import Wild, defect
 from wild.shared.judgements import OLD_STYLE, of
 
 REQUIREMENT = "zennit==0.5.1"
@@ -21,10 +21,6 @@ VARIADIC = {
         ),
         "compile",
         "compile dynamic shapes",
-    ),
-    **of(
-        by_design("torch.compile 2.14.1 refuses one tensor as two inputs of any Function."),
-        "one tensor in two places",
     ),
 }
 

@@ -460,3 +460,16 @@ def test_rows_are_there_as_they_come(here: Path) -> None:
         assert lines == ["slow", "forward", "gradients"]
         assert process.poll() is None
         process.terminate()
+
+
+def test_a_package_in_src_is_found_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "src" / "lying_in_src").mkdir(parents=True)
+    (tmp_path / "src" / "lying_in_src" / "ops.py").write_text("def f(x): return x\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as raised:
+        main(["lying_in_src.ops:f", "--sample", "f64[2]"])
+    assert raised.value.code == 2
+    told = "; it is in src/: install it by pip install -e ., or name the file: src/lying_in_src/ops.py"
+    assert told in capfd.readouterr().err

@@ -273,6 +273,18 @@ def test_wrong_input_is_answered_in_one_line(
     assert told in line
 
 
+@pytest.mark.parametrize("folder", ["", "src"])
+def test_it_says_if_what_it_has_written_cannot_be_run_yet(
+    folder: str, here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    place = here / folder / "found_package"
+    place.mkdir(parents=True)
+    (place / "__init__.py").write_text(FILES["good.py"])
+    assert main([str(place), "--no-try", "--write", "test_it.py"]) == 0
+    told = "before that let Python find found_package, as by: pip install -e .\n"
+    assert capfd.readouterr().out.endswith(told) == bool(folder)
+
+
 def test_a_package_without_any(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (here / "empty.py").write_text("x = 3\n")
     assert main(["empty.py"]) == 0

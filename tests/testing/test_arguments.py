@@ -168,3 +168,24 @@ def test_tolerances_are_the_users() -> None:
     assert result(rtol=1e-6) is Result.PASS
     assert result(atol=1e-6) is Result.PASS
     assert result(rtol=1e-8) is Result.FAIL
+
+
+@pytest.mark.parametrize("what", ["function", "reference", "derivative"])
+def test_samples_that_do_not_fit_are_refused_before_anything_is_tried(what: str) -> None:
+    def one(x: Tensor) -> Tensor:
+        return x
+
+    def two(x: Tensor, y: Tensor) -> Tensor:
+        return x + y
+
+    given: dict[str, Any] = {"function": two, "reference": two, "derivative": two, what: one}
+    message = rf"sample 0 \(.*\) does not fit {what} one\(x\): too many positional"
+    with pytest.raises(TypeError, match=message):
+        check(samples=[Sample(x, x)], only=["gradcheck"], **given)
+
+
+def test_a_stated_derivative_that_raises_passes_no_check() -> None:
+    report = check(torch.sign, None, [Sample(x)], derivative=lambda x: x @ x[0, 0], only=["gradcheck"])
+    assert report["gradcheck"].result is Result.NOT_APPLICABLE
+    assert not report.passed
+    assert "does not pass: gradcheck could not be tried" in str(report)

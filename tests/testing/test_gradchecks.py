@@ -123,3 +123,12 @@ def test_in_float32_where_that_is_the_only_dtype() -> None:
     assert [row.capability for row in report.failures] == ["gradgradcheck"]
     (row,) = tried(Cube.apply, "gradcheck", dtypes=[torch.bfloat16]).rows
     assert "neither in float64 nor in float32" in row.detail
+
+
+@pytest.mark.parametrize(
+    "row", ["gradcheck", "gradgradcheck", "batched gradients", "forward mode", "jacobian"]
+)
+def test_what_cannot_be_differentiated_passes_no_row_of_derivatives(row: str) -> None:
+    (failed,) = tried(lambda x: (x > 0) * 2 - 1, row).rows
+    assert failed.result is Result.FAIL
+    assert "no output requires grad, although an input does" in failed.detail

@@ -128,3 +128,11 @@ def test_devices_that_are_named_are_tried() -> None:
 def test_without_an_accelerator_there_is_nothing_to_try() -> None:
     (row,) = tried(torch.tanh, None, "devices").rows
     assert row.detail == "no accelerator on this machine"
+
+
+@pytest.mark.parametrize("options", [{}, {"derivative": lambda x: x}])
+def test_digits_that_are_lost_on_the_way_are_seen_without_a_reference(options: Any) -> None:
+    (row,) = tried(lambda x: x.float(), None, "dtypes", **options).rows
+    assert row.result is Result.FAIL
+    assert "output in float64 is torch.float32, of fewer digits" in row.detail
+    assert tried(lambda x: x.double(), None, "dtypes").passed

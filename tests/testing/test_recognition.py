@@ -709,15 +709,6 @@ class FormatLost(Cube):
         return x.contiguous() ** 3
 
 
-@plant(
-    "one tensor in two places",
-    key="one tensor twice",
-    severity=Severity.RAISES,
-    sentence="torch.compile traces no Function that is given one tensor twice, as Product is.",
-    code="Product.apply(x, y.view_as(y))  # in the function that calls it",
-    reference=None,
-    sample=Sample(random(3, 2), random(3, 2).detach().neg().requires_grad_()),
-)
 class Product(torch.autograd.Function):
     generate_vmap_rule = True
 
@@ -845,3 +836,55 @@ def lines_of(function: Any) -> set[int]:
             lines, first = inspect.getsourcelines(part)
             found |= set(range(first, first + len(lines)))
     return found
+
+
+class Binarize(torch.autograd.Function):
+    """Straight through, and in single precision besides."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return (x > 0).float() * 2 - 1
+
+    @staticmethod
+    def backward(ctx: Any, grad_z: Tensor) -> Tensor:
+        return grad_z
+
+
+class OfTwo(torch.autograd.Function):
+    """The second gradient is of the first argument's dtype."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor, power: int = 1) -> Tensor:
+        ctx.save_for_backward(x, scale)
+        return x * scale.to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad_z: Tensor) -> tuple[Tensor, Tensor, None]:
+        x, scale = ctx.saved_tensors
+        return grad_z * scale.to(x.dtype), (grad_z * x).sum(), None
+
+
+def test_integers_are_no_way_to_mend_a_straight_through_estimator() -> None:
+    (cause,) = check(Binarize.apply, None, [numbers], only=["gradcheck"]).causes
+    assert "constant around the sample, the gradient not 0: a surrogate's?" in cause.cause.sentence
+
+
+def test_the_gradient_of_another_dtype_is_named() -> None:
+    sample = Sample(random(3, 2), random())
+    (cause,) = check(OfTwo.apply, None, [sample], only=["autocast bfloat16"]).causes
+    assert "grad_scale = grad_scale.to(ctx.dtype)" in cause.cause.mending
+
+
+def test_a_forward_without_ctx_keeps_its_defaults() -> None:
+    sample = Sample(random(3, 2), random())
+    (cause,) = check(OfTwo.apply, None, [sample], only=["vmap"]).causes
+    assert "def forward(x, scale, power=1): …" in cause.cause.mending
+
+
+def test_what_is_expected_to_fail_and_passes_is_out_of_date_and_one_cause_has_its_rows() -> None:
+    expected = {"forward": "as it was", "gradcheck": "as it was"}
+    only = [*expected]
+    causes = check(cube, cube, [numbers], only=only, expected_failures=expected).causes
+    assert {each.cause.severity for each in causes} == {Severity.OUTDATED}
+    (cause,) = check(lambda x: x > 0, None, [numbers], only=["gradcheck", "jacobian"]).causes
+    assert [row.capability for row in cause.rows] == ["gradcheck", "jacobian"]

@@ -16,7 +16,6 @@ RECOGNISERS: tuple[Recogniser, ...] = (
     memory.views,
     rules.leaves_pytorch,
     rules.made_elsewhere,
-    rules.one_tensor_twice,
     memory.gradient_written_to,
     memory.input_written_to,
     memory.not_marked_dirty,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -18,6 +19,7 @@ from ansnet.testing.recognition.suspicions import (
     key_of,
     title,
 )
+from ansnet.testing.signatures import parameters
 from ansnet.testing.stand_ins import (
     is_old_style,
     with_arguments,
@@ -48,15 +50,24 @@ def cast_gradients(failure: Failure) -> Iterator[Suspicion]:
         return
     for owner in failure.functions:
         rule = "forward" if is_old_style(owner) else "setup_context"
+        name = _argument(owner, failure.message)
         cause = Cause(
             key_of("gradient of another dtype", owner),
             "The backward returns a gradient of another dtype than its input's, cast in silence.",
             NEEDLESS if failure.is_comparison else RAISES,
-            f"ctx.dtype = x.dtype  # in {rule}\nreturn grad_x.to(ctx.dtype)  # in backward",
+            f"ctx.dtype = {name}.dtype  # in {rule}\n"
+            f"grad_{name} = grad_{name}.to(ctx.dtype)  # in backward, before it returns it",
             failure.place("backward", owner),
             failure.page,
         )
         yield Suspicion(cause, with_gradients_cast(owner))
+
+
+def _argument(owner: Any, message: str) -> str:
+    """The name of the argument whose gradient a message is about."""
+    number = re.search(r"its argument (\d+)", message)
+    names = [parameter.name for parameter in parameters(owner.apply) or []]
+    return names[int(number[1])] if number and int(number[1]) < len(names) else "x"
 
 
 def autocast(failure: Failure) -> Iterator[Suspicion]:

@@ -20,13 +20,13 @@ from ansnet.testing.recognition.suspicions import (
     key_of,
     title,
 )
+from ansnet.testing.signatures import parameters, shown
 from ansnet.testing.sources import place_of
 from ansnet.testing.stand_ins import (
     StandIn,
     has_jvp,
     has_vmap_rule,
     is_old_style,
-    with_arguments,
     with_generated_vmap,
     with_rule,
 )
@@ -39,8 +39,9 @@ def no_setup_context(failure: Failure) -> Iterator[Suspicion]:
     for owner in filter(is_old_style, failure.functions):
         source = failure.source(owner, "forward")
         inputs = ", ".join(source.parameters[1:] if source else ["x"])
+        taken = ", ".join(map(shown, parameters(owner.apply) or [])) or inputs
         code = [
-            f"def forward({inputs}): …  # without ctx",
+            f"def forward({taken}): …  # without ctx",
             f"def setup_context(ctx, inputs, output): …  # what forward did with ctx; "
             f"{inputs if ',' in inputs else f'({inputs},)'} = inputs",
         ]
@@ -197,22 +198,6 @@ def made_elsewhere(failure: Failure) -> Iterator[Suspicion]:
                 failure.page,
             )
             yield Suspicion(cause, stand_in)
-
-
-def one_tensor_twice(failure: Failure) -> Iterator[Suspicion]:
-    """The tracer takes no Function with one tensor in two places."""
-    if "duplicate tensor input" not in failure.message:
-        return
-    for owner in failure.functions:
-        cause = Cause(
-            key_of("one tensor twice", owner),
-            f"torch.compile traces no Function that is given one tensor twice, as {owner.__name__} is.",
-            RAISES,
-            f"{owner.__name__}.apply(x, y.view_as(y))  # in the function that calls it",
-            failure.place("forward", owner),
-            failure.page,
-        )
-        yield Suspicion(cause, with_arguments(owner, lambda tensor: tensor.view_as(tensor)))
 
 
 DATA_DEPENDENT = re.compile(
