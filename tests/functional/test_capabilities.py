@@ -16,6 +16,7 @@ from ansnet.testing.capabilities import COMPILED, MOST_SAMPLES
 from ansnet.testing.operations import OPERATIONS
 
 FEW = 2
+LONG = COMPILED | {"no memory growth"}  # of these the first samples are enough here
 EXCUSES = {"no accelerator on this machine", "no input has four axes"}
 
 
@@ -28,7 +29,7 @@ def assert_holds(capability: CapabilityTest) -> None:
 
 
 def capabilities_of(name: str) -> Any:
-    """A test for each capability; what compiles takes the first samples here, all in the slow suite."""
+    """A test for each capability; what takes long has the first samples here, all in the slow suite."""
     operation = OPERATIONS[name]
     samples = operation.samples()
 
@@ -44,12 +45,12 @@ def capabilities_of(name: str) -> Any:
         ).args[1]
         return parametrized
 
-    others = [name for name in CAPABILITIES if name not in COMPILED]
+    others = [name for name in CAPABILITIES if name not in LONG]
     slow = [
         pytest.param(*test.values, id=f"{test.id}, other samples", marks=pytest.mark.slow)
-        for test in tests(samples[FEW:], COMPILED - MOST_SAMPLES.keys())
+        for test in tests(samples[FEW:], sorted(LONG - MOST_SAMPLES.keys()))
     ]
-    few = tests(samples[:FEW], sorted(COMPILED))
+    few = tests(samples[:FEW], sorted(LONG))
     return pytest.mark.parametrize("capability", [*tests(samples, others), *few, *slow])
 
 
