@@ -41,6 +41,17 @@ SHARED = {"__init__", "entry", "causes"}  # files of no package
 BASE = ("torch==2.14.1", "torchvision==0.29.1", "numpy==2.4.6", "scipy==1.17.1", "setuptools<81")
 
 
+TRANSFORMATIONS = {
+    "forward mode",
+    "jacobian",
+    "hessian",
+    "vmap",
+    "per sample gradients",
+    "gradient through vmap",
+    "compiled transformations",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Row(Conditions):
     """A line of the CSV: one judgement of one Function.
@@ -181,19 +192,27 @@ def last_runs(rows: list[Row]) -> dict[str, list[Row]]:
     return last
 
 
+def of_transformations(row: Row) -> bool:
+    """Whether all that fails asks for `torch.func`, `vmap` or forward mode."""
+    return bool(row.capabilities) and set(str(row.capabilities).split(", ")) <= TRANSFORMATIONS
+
+
 def page(rows: list[Row]) -> str:
     """What was found in the last runs, as a page of the docs."""
     by_package: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda row: row.package.lower()):
         by_package.setdefault(f"{row.package} {row.version}", []).append(row)
-    defects = {row.function for row in rows if row.verdict == "defect"}
+    others = [row for row in rows if row.verdict == "defect" and not of_transformations(row)]
+    only_old = {row.function for row in rows if row.verdict == "defect"}
+    only_old -= {row.function for row in rows if row.failed and not of_transformations(row)}
     false_alarms = sum(row.verdict == "false alarm" for row in rows)
     where = rows[0]
     return PAGE.format(
         functions=len({row.function for row in rows}),
         packages=len(by_package),
-        with_defects=len(defects),
-        packages_with_defects=len({row.package for row in rows if row.function in defects}),
+        only_old=len(only_old),
+        with_others=len({row.function for row in others}),
+        packages_with_others=len({row.package for row in others}),
         sound=len({row.function for row in rows if not row.failed}),
         false_alarms=false_alarms,
         torch=where.torch,
@@ -218,9 +237,10 @@ judged:
 - *by design*: the package means it so.
 - *false alarm*: the harness is wrong. There are **{false_alarms}**; those that were found were mended.
 
-{with_defects} Functions, of {packages_with_defects} packages, have a defect; {sound} pass every row
-that makes sense for them. None of this says that a package is bad: these are working Functions of
-people who publish their work, tried in more ways than they are used.
+{sound} of the Functions pass every row that makes sense for them. Of {only_old} all that fails asks
+for `torch.func`, `vmap` or forward mode, for which they were not written. {with_others}, of
+{packages_with_others} packages, have a defect besides. None of this says that a package is bad: these
+are working Functions of people who publish their work, tried in more ways than they are used.
 
 Written by `python benchmarks/in_the_wild.py --show --record > docs/in_the_wild.md` from what
 `python benchmarks/in_the_wild.py --environment FOLDER --record` ran; not by hand. The samples,

@@ -50,7 +50,9 @@ def test_one_row_for_each_judgement_and_a_page_of_them() -> None:
     assert (sound.verdict, sound.passed, sound.failed, sound.not_applicable) == (None, 1, 0, 1)
     text = page([*rows, replace(sound, function="package.module:Cube")])
     assert "**2 public `torch.autograd.Function`s of 1 packages**" in text
-    assert "1 Functions, of 1 packages, have a defect; 1 pass every row" in text
+    assert "\n1 of the Functions pass every row" in text
+    assert "Of 0 all that fails asks\nfor" in text  # meta is no transformation
+    assert "0, of\n0 packages, have a defect besides" in text
     name, _, number = distribution(package).partition("==")
     assert (
         f"| **{name} {number}** | `Square` | 1, 3, 0 | *defect*: It raises \\| an error. (vmap, "
