@@ -98,7 +98,8 @@ def test_the_worst_is_told_first() -> None:
         Faulty.apply,
         cube,
         [numbers],
-        only=["saved tensors freed", "vmap", "gradients"],
+        only=["saved tensors freed", "vmap", "gradients", "forward"],
+        expected_failures={"forward": "as it was"},
         backend="eager",
     )
     assert [explanation.cause.severity for explanation in report.causes] == list(Severity)

@@ -508,7 +508,8 @@ class SinglePrecision(Cube):
     key="gradient of another dtype",
     severity=Severity.NEEDLESS,
     sentence="The backward returns a gradient of another dtype than its input's, cast in silence.",
-    code="ctx.dtype = x.dtype  # in setup_context\nreturn grad_x.to(ctx.dtype)  # in backward",
+    code="ctx.dtype = x.dtype  # in setup_context\n"
+    "grad_x = grad_x.to(ctx.dtype)  # in backward, before it returns it",
 )
 class DoublePrecision(Cube):
     @staticmethod
