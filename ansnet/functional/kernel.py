@@ -29,6 +29,7 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor
 
+from ansnet.first_backward import first_backward
 from ansnet.functional.function import only_numbers
 
 Formula = TypeVar("Formula", bound=Callable[..., Any])
@@ -94,7 +95,7 @@ def can_generate(device: str) -> bool:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PyTorch's own, of what it imports
-            differentiate()
+            first_backward()  # or forks of this process could not differentiate
             torch.compile(lambda x: x + 1, dynamic=True)(torch.zeros(2, device=device))
     except Exception as error:  # whatever the compiler, its headers or its cache may lack
         reason = str(error).strip().partition("\n")[0]
@@ -106,16 +107,6 @@ def can_generate(device: str) -> bool:
         )
         return False
     return True
-
-
-def differentiate() -> None:
-    """Take a derivative, the least that there is.
-
-    PyTorch's autograd cannot be used in a fork of a process that generated code before it first did so.
-    """
-    with torch.inference_mode(False), torch.enable_grad():
-        x = torch.ones(1, requires_grad=True)
-        torch.autograd.grad(x.sum(), x)
 
 
 def finds_compiler() -> bool:

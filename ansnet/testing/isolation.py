@@ -21,6 +21,7 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
+from ansnet.first_backward import first_backward
 from ansnet.processes import Ended, Send, TooSlow, messages
 from ansnet.testing.capabilities import COMPILED
 from ansnet.testing.case import Vacuous
@@ -100,20 +101,7 @@ def warm_up(backend: str) -> None:
     torch._dynamo.reset()
 
 
-def differentiate() -> None:
-    """Take a derivative, the least that there is.
-
-    PyTorch's autograd cannot be used in a fork of a process that generated code (`torch.compile`)
-    before it first did so, nor in one in which its threads are at work.
-
-    Raises:
-        RuntimeError: this process is a fork of such a one.
-    """
-    x = torch.ones(1, requires_grad=True)
-    torch.autograd.grad(x.sum(), x)
-
-
-differentiate()  # so that code which the importing process generates from now on does no harm
+first_backward()  # so that code which the importing process generates from now on does no harm
 
 
 class Died(Row):
@@ -182,7 +170,7 @@ def alone() -> None:
             "torch.jit.fork has started threads, or their number was set; say isolated=False"
         ) from None
     try:
-        differentiate()
+        first_backward()
     except RuntimeError as error:
         way = "import ansnet.testing before anything is compiled, or say isolated=False"
         raise CannotFork(f"{error}; {way}") from None

@@ -169,6 +169,11 @@ def test_a_process_that_compiled_before_it_differentiated_can_be_forked() -> Non
     assert said_by(COMPILED_FIRST) == "3 passed, 0 failed, 0 not applicable"
 
 
+def test_it_can_be_imported_where_nothing_is_recorded() -> None:
+    program = "import torch\nwith torch.inference_mode():\n    import ansnet.testing\nprint('done')"
+    assert said_by(program) == "done"
+
+
 REFUSED = """
 from ansnet.testing.battery import check_apart
 
