@@ -101,6 +101,7 @@ def _fork() -> int:
 def _carry_out(work: Callable[[Send], None], sender: Connection) -> NoReturn:
     """What the forked process does."""
     code = 1
+    os.setsid()  # a group of its own, which can be ended as a whole
     try:
         with suppress(ValueError):  # not the main thread
             signal.signal(signal.SIGTERM, _exit)  # so that what this process started is ended, too
@@ -128,17 +129,18 @@ def _exit(number: int, _: object) -> NoReturn:
 
 
 def _end(child: int, patience: float = 2.0) -> None:
-    """End a process: asked to at first, so that it can end those that it started."""
+    """End a process: asked to at first, so that it can end those that it started; then all of them."""
     with suppress(ProcessLookupError):
         os.kill(child, signal.SIGTERM)
     until = time.monotonic() + patience
-    while time.monotonic() < until:
-        if os.waitpid(child, os.WNOHANG)[0]:
-            return
-        time.sleep(0.01)
-    with suppress(ProcessLookupError):
-        os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+    over = False
+    while not over and time.monotonic() < until:
+        over = bool(os.waitpid(child, os.WNOHANG)[0])
+        time.sleep(0 if over else 0.01)
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(child, signal.SIGKILL)
+    if not over:
+        os.waitpid(child, 0)
 
 
 class TooLong(BaseException):

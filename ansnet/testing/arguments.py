@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from ansnet.testing.capabilities import known
-from ansnet.testing.case import Conditions, Function, Layer, Sample, Stated
+from ansnet.testing.case import Function, Layer, Sample, Stated
+from ansnet.testing.comparison import Conditions
 from ansnet.testing.signatures import bind, described
 from ansnet.testing.specification import parse_sample
 from ansnet.testing.stateless import Stateless

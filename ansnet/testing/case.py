@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from ansnet.testing import seeds
+from ansnet.testing.comparison import CONDITIONS, assert_same
+from ansnet.testing.results import tensors_in
 from ansnet.testing.sample import Sample as Sample
 from ansnet.testing.sample import describe as describe
 
@@ -44,34 +43,7 @@ class Vacuous(ValueError):
     """A function of which nothing can be said, whatever it computes."""
 
 
-@dataclass(frozen=True)
-class Conditions:
-    """Under which a capability is tried.
-
-    Attributes:
-        atol: by how much two numbers may differ; None: as `assert_same` has it.
-        rtol: the same, relative to the expected one.
-        seed: of the random numbers that a function draws, each time that it is called; None: they are
-            as they come.
-    """
-
-    atol: float | None = None
-    rtol: float | None = None
-    seed: int | None = 0
-
-
 DTYPES = torch.float64, torch.float32
-CONDITIONS = ContextVar("CONDITIONS", default=Conditions())  # noqa: B039 (it is frozen)
-
-
-@contextmanager
-def under(conditions: Conditions) -> Iterator[None]:
-    """All that is tried within is tried under these conditions."""
-    token = CONDITIONS.set(conditions)
-    try:
-        yield
-    finally:
-        CONDITIONS.reset(token)
 
 
 @dataclass(frozen=True)
@@ -89,6 +61,7 @@ class Case:
         devices: those on which it is to work; None: the accelerator that is there, if any.
         written: the inputs that it changes in place, by their index among the sample's inputs. Function
             and reference are given copies of them, which they may change.
+        lost: those of them that the reference leaves alone, and that the function does not return.
         is_random: whether it draws random numbers.
         captured: tensors that it uses and that are not among its arguments.
         adds_to_grad: whether its backward adds to the inputs' ``.grad`` itself.
@@ -103,6 +76,7 @@ class Case:
     dtypes: tuple[torch.dtype, ...] = DTYPES
     devices: tuple[torch.device, ...] | None = None
     written: tuple[int, ...] = ()
+    lost: tuple[int, ...] = ()
     is_random: bool = False
     captured: tuple[Tensor, ...] = ()
     adds_to_grad: bool = False
@@ -178,20 +152,35 @@ class Stated:
     is_own: bool = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """The values of the one, with the graph of the other."""
-        values, structure = pytree.tree_flatten(self.value(*args, **kwargs))
-        others = pytree.tree_leaves(self.derivative(*args, **kwargs))
-        require(
-            len(values) == len(others),
-            f"derivative= returns {len(others)} tensors, the function {len(values)}",
+        """The tensors of the one, with the graph of the other."""
+        values = tensors_in(self.value(*args, **kwargs))
+        others = tensors_in(self.derivative(*args, **kwargs))
+        return tuple(
+            value.detach() + (other - other.detach()) if has_derivative(other) else value
+            for value, other in zip(values, others, strict=True)
         )
-        return pytree.tree_unflatten(
-            [
-                value.detach() + (other - other.detach()) if has_derivative(other) else value
-                for value, other in zip(values, others, strict=True)
-            ],
-            structure,
-        )
+
+    def assert_fits(self, sample: Sample) -> None:
+        """The two return tensors of the same shapes for a sample.
+
+        Raises:
+            Vacuous: they do not.
+        """
+        values = call(self.value, sample.map(torch.clone))
+        result = result_of(self.derivative, sample.map(torch.clone))
+        shapes = [list(value.shape) for value in values]
+        if [list(other.shape) for other in tensors_in(result)] != shapes:
+            whose = "function" if self.is_own else "reference"
+            told = ", ".join(map(describe, values))
+            raise Vacuous(
+                f"derivative= returned {describe(result)}, and the {whose} {told}: let it return "
+                "tensors of the same shapes"
+            )
+
+
+def valued(function: Function) -> Function:
+    """What computes a function's values: of one with another's derivative, the one."""
+    return function.value if isinstance(function, Stated) else function
 
 
 def has_derivative(leaf: Any) -> bool:
@@ -218,17 +207,28 @@ def call(function: Function, sample: Sample) -> list[Tensor]:
     Raises:
         Vacuous: there is none.
     """
-    reseed()
-    result = function(*sample.args, **sample.kwargs)
-    if isinstance(result, Tensor):
-        return [result]
-    tensors = [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, Tensor)]
+    return tensors_of(result_of(function, sample))
+
+
+def tensors_of(result: Any) -> list[Tensor]:
+    """All tensors of what a function has returned.
+
+    Raises:
+        Vacuous: there is none.
+    """
+    tensors = tensors_in(result)
     if not tensors:
         raise Vacuous(
             f"the function returned {describe(result)}, in which there is no tensor: return a tensor, "
             "or a tuple, list or dict of them"
         )
     return tensors
+
+
+def result_of(function: Function, sample: Sample) -> Any:
+    """``function(*args, **kwargs)``, as it is; the function is seeded before (`Conditions.seed`)."""
+    reseed()
+    return function(*sample.args, **sample.kwargs)
 
 
 def reseed(offset: int = 0) -> None:
@@ -350,75 +350,6 @@ def random_like(tensors: Sequence[Tensor]) -> list[Tensor]:
         ).to(tensor)
         for tensor in tensors
     ]
-
-
-def require(condition: bool, message: str) -> None:
-    """``assert``, also where Python runs without assertions.
-
-    Raises:
-        AssertionError: the condition does not hold.
-    """
-    if not condition:
-        raise AssertionError(message)
-
-
-# Of doubles, closer than assert_close asks: what has passed through single precision is to be seen.
-CLOSER = {torch.float64: 1e-10, torch.complex128: 1e-10}
-ROUNDED = 16  # roundings by which numbers differ that have passed through lower precision
-
-
-def bounds(
-    dtype: torch.dtype, precision: torch.dtype | None = None
-) -> tuple[float | None, float | None]:
-    """By how much numbers may differ: absolutely, and relative to the expected one."""
-    given, usual = CONDITIONS.get(), CLOSER.get(dtype)
-    if precision not in (None, dtype):
-        usual = max(usual or 0.0, ROUNDED * torch.finfo(precision).eps)
-    if given.atol is None and given.rtol is None:
-        return usual, usual
-    return given.atol or 0.0, given.rtol or 0.0
-
-
-def assert_same(
-    what: str,
-    actual: Sequence[Tensor],
-    expected: Sequence[Tensor],
-    precision: torch.dtype | None = None,
-) -> None:
-    """Equal number, shapes, dtypes, devices, and values within `torch.testing.assert_close`'s bounds.
-
-    Doubles are to agree within 1e-10, unless the conditions say otherwise. The bounds are those of
-    ``precision`` where numbers on the way were rounded to it; of the numbers' own dtype by default.
-
-    Raises:
-        AssertionError: they differ; the message names what and where.
-    """
-    require(len(actual) == len(expected), f"{what}: {len(actual)} tensors, expected {len(expected)}")
-    for index, (one, other) in enumerate(zip(actual, expected, strict=True)):
-        name = what if len(actual) == 1 else f"{what} {index}"
-        try:
-            atol, rtol = bounds(other.dtype, precision)
-            torch.testing.assert_close(one, other, atol=atol, rtol=rtol, equal_nan=True)
-        except AssertionError as error:
-            raise AssertionError(f"{name}: {_worst(one, other)}{error}") from None
-
-
-def _worst(one: Tensor, other: Tensor) -> str:
-    """The two numbers that differ most, and where they are; nothing where these cannot be compared."""
-    if (
-        (one.shape, one.dtype) != (other.shape, other.dtype)
-        or {one.layout, other.layout} != {torch.strided}
-        or one.numel() == 0
-    ):
-        return ""
-    try:
-        apart = (one.detach().cpu() - other.detach().cpu()).abs().double()
-        differ = apart.nan_to_num(torch.inf, torch.inf)  # NaN or infinity on one side only comes first
-        differ[(one.detach().cpu() == other.detach().cpu()) | (one.isnan() & other.isnan()).cpu()] = 0
-    except (RuntimeError, NotImplementedError):
-        return ""
-    index = tuple(int(axis) for axis in torch.unravel_index(differ.argmax(), one.shape))
-    return f"{one[index].item():.8g} at index {index}, expected {other[index].item():.8g}. "
 
 
 def assert_same_evaluation(actual: Evaluation, expected: Evaluation, sample: Sample) -> None:

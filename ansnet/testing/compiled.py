@@ -16,9 +16,9 @@ from ansnet.testing.case import (
     Case,
     FailsAlone,
     NotApplicable,
-    assert_same,
     random_like,
 )
+from ansnet.testing.comparison import assert_same
 from ansnet.testing.derivatives import real_function
 from ansnet.testing.report import summary
 from ansnet.testing.transforms import FACTORS, fresh_compiler

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import inf
 
 import torch
 from torch import Tensor
@@ -15,11 +16,13 @@ from ansnet.testing.case import (
     Sample,
     call,
     evaluate,
-    require,
 )
+from ansnet.testing.comparison import require
 
 FAR = {torch.float64: (20.0, 100.0, 1000.0), torch.float32: (20.0, 50.0, 88.0)}
 STEP = 1e-3  # relative, of the numerical derivatives
+CLOSE, LEFT = 1e-6, 1e-9  # two sound ways to compute differ by less: of the largest number, and of 0
+NUDGE, MANY = 1e-14, 1e3  # by how much inputs are moved, and how many such moves are allowed for
 
 
 def finite_far_away(case: Case) -> None:
@@ -27,7 +30,8 @@ def finite_far_away(case: Case) -> None:
 
     Inputs are moved by ±20, ±100 and ±1000 in float64 and by ±20, ±50 and ±88 in float32 (e⁸⁸ is near
     the largest number), and multiplied by as much; each alone, and all together. What is finite in the
-    reference has to be finite. Without a reference nothing is said of outputs; but where these, and the
+    reference has to be finite, and in float64 the same number: within 10⁻⁶ of the largest, or within
+    what the reference changes by where its inputs do in their last digits. Without a reference nothing is said of outputs; but where these, and the
     differences of neighbouring ones, are finite, the gradients are to be so too.
     """
     case.inputs()
@@ -48,6 +52,8 @@ def finite_far_away(case: Case) -> None:
             if expected is not None:
                 _assert_finite(what, "output", actual.outputs, _masks(expected.outputs))
                 _assert_finite(what, "gradient", actual.gradients, _masks(expected.gradients))
+                if dtype == torch.float64 and not case.is_random:
+                    _assert_near(what, actual, expected, case.referenced(), sample)
             elif all(z.isfinite().all() for z in actual.outputs):
                 _assert_derivatives(what, case.function, sample, actual.gradients)
     if not tried:
@@ -99,6 +105,38 @@ def _assert_finite(what: str, kind: str, tensors: list[Tensor], finite: list[Ten
             place = tuple(wrong[0].tolist())
             value = tensor[place].item()
             require(False, f"{what}: {kind} {index} is {value} at {place}, a finite number is right")
+
+
+def _assert_near(
+    what: str, actual: Evaluation, expected: Evaluation, reference: Function, sample: Sample
+) -> None:
+    """What is finite in both is the same, as far as the reference's digits tell."""
+    for kind in ("output", "gradient"):
+        pairs = zip(getattr(actual, f"{kind}s"), getattr(expected, f"{kind}s"), strict=False)
+        for index, (one, other) in enumerate(pairs):
+            if (one.shape, one.dtype) != (other.shape, other.dtype) or not is_dense(one):
+                continue
+            one, other = one.detach(), other.detach()
+            both = one.isfinite() & other.isfinite()
+            apart = torch.where(both, (one - other).abs(), 0.0)
+            near = CLOSE * other.where(both, 0).abs().max() + LEFT if other.numel() else LEFT
+            if not (apart > near).any():
+                continue
+            around = [_evaluated(reference, _nudged(sample, sign)) for sign in (1, -1)]
+            moved = [getattr(evaluation, f"{kind}s")[index] for evaluation in around if evaluation]
+            doubt = MANY * sum((z.detach() - other).abs().nan_to_num(inf) for z in moved)
+            wrong = (apart > near + doubt).nonzero()
+            if len(wrong):
+                place = tuple(wrong[0].tolist())
+                told = f"{one[place].item():.8g} at {place}, expected {other[place].item():.8g}"
+                require(False, f"{what}: {kind} {index} is {told}")
+
+
+def _nudged(sample: Sample, sign: int) -> Sample:
+    """The sample with each number of its inputs moved by some of its last digits."""
+    return sample.replace_differentiable(
+        (x.detach() * (1 + sign * NUDGE)).requires_grad_() for x in sample.differentiable
+    )
 
 
 def _assert_derivatives(what: str, function: Function, sample: Sample, gradients: list[Tensor]) -> None:

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd.gradcheck import GradcheckError
 
-from ansnet.testing.case import Case, Stated, assert_same, differentiable, random_like
+from ansnet.testing.case import Case, Stated, differentiable, random_like
+from ansnet.testing.comparison import assert_same
 from ansnet.testing.derivatives import in_precision
 
 Of = Callable[..., tuple[Tensor, ...]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -17,15 +18,14 @@ from ansnet.testing.case import (
     NothingToDifferentiate,
     Sample,
     Vacuous,
-    assert_same,
     assert_same_evaluation,
     attached,
     call,
     differentiate,
     evaluate,
     random_like,
-    require,
 )
+from ansnet.testing.comparison import assert_same, require
 from ansnet.testing.report import summary
 from ansnet.testing.sample import is_dense
 
@@ -163,6 +163,14 @@ def negated(tensor: Tensor) -> Tensor:
     return torch.complex(torch.zeros_like(tensor), -tensor).conj().imag
 
 
+# What an error says that is meant: a maximum of nothing, a normalisation over nothing.
+REFUSAL = re.compile(
+    r"numel\(\) == 0|non-?zero (size|number)|(greater|larger) than 0|empty (batch|tensor|input)\b"
+    r"|must be non-?empty",
+    re.IGNORECASE,
+)
+
+
 def zero_size_batch(case: Case) -> None:
     """An empty first axis gives what the reference gives, or raises what it raises.
 
@@ -198,19 +206,22 @@ def _assert_raises(expected: Exception, function: Function, sample: Sample) -> N
 
 @contextmanager
 def _of_a_batch(sample: Sample) -> Iterator[None]:
-    """Where another input has an axis of the same length, the first may be no batch, but summed over.
+    """Where another axis has the length of the first, this may be no batch, but summed over.
 
     Raises:
-        NotApplicable: an error was raised, and that is so.
+        NotApplicable: an error was raised, and that is so; or the error says that it is meant.
     """
     size, others = len(sample.tensors[0]), sample.tensors[1:]
+    square = size in sample.tensors[0].shape[1:]
     kept = [x for x in others if size in x.shape[1:] or (size in x.shape[:1] and x.requires_grad)]
     try:
         yield
     except Exception as error:
-        if not kept:
+        if REFUSAL.search(str(error)):
+            raise NotApplicable(f"an empty batch is refused: {summary(error)}") from None
+        if not kept and not square:
             raise
-        why = "an axis of another tensor has its length"
+        why = "another axis has its length" if square else "an axis of another tensor has its length"
         raise NotApplicable(f"the first axis may be no batch: {why}, and {summary(error)}") from None
 
 

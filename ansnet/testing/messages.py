@@ -47,6 +47,8 @@ def compiler_message(error: BaseException) -> str | None:
     lines = [line.strip() for line in what.splitlines() if line.strip()]
     if not lines:
         return None
+    if lines[0].endswith(":") and len(lines) > 1:
+        lines[:2] = [" ".join(lines[:2])]
     told = lines[0] if len(lines[0]) <= LONGEST else f"{lines[0][:LONGEST]} …"
     explanation = next((line for line in lines if line.startswith("Explanation:")), "")
     if explanation:

@@ -21,8 +21,8 @@ from ansnet.testing.case import (
     call,
     evaluate,
     has_derivative,
-    require,
 )
+from ansnet.testing.comparison import require
 from ansnet.testing.derivatives import assert_gradient_dtypes
 from ansnet.testing.report import summary
 from ansnet.testing.sample import is_dense

@@ -42,9 +42,11 @@ def prepared(case: Case, dtypes: Sequence[torch.dtype] | None = None) -> Case:
     """
     if dtypes is not None:
         case = replace(case, sample=in_one_of(case.sample, dtypes))
+    assert_derivative_fits(case)
     is_random = draws(case.function, case.sample)
     written = sorted(written_to(case.function, case.sample))
     by_reference = written_to(case.reference, case.sample) if case.reference else set(written)
+    lost = lost_by(case.function, case.sample, set(written) - by_reference)
     if written or by_reference:
         returned = set(written) & by_reference
         case = replace(
@@ -62,10 +64,26 @@ def prepared(case: Case, dtypes: Sequence[torch.dtype] | None = None) -> Case:
         case,
         dtypes=tuple(dtypes),
         written=tuple(written),
+        lost=lost,
         is_random=is_random,
         captured=tuple(captured),
         adds_to_grad=adds_to_grad(case.function, case.sample),
     )
+
+
+def assert_derivative_fits(case: Case) -> None:
+    """A stated derivative returns tensors of the shapes of the values.
+
+    Raises:
+        Vacuous: it does not. What raises another error is for the rows to tell.
+    """
+    if isinstance(case.reference, Stated):
+        try:
+            case.reference.assert_fits(case.sample)
+        except Vacuous:
+            raise
+        except Exception:
+            return
 
 
 def in_one_of(sample: Sample, dtypes: Sequence[torch.dtype]) -> Sample:
@@ -114,6 +132,17 @@ def written_to(function: Function, sample: Sample) -> set[int]:
         for index, (tensor, version) in enumerate(zip(inputs, before, strict=True))
         if tensor._version != version
     }
+
+
+def lost_by(function: Function, sample: Sample, written: set[int]) -> tuple[int, ...]:
+    """Of the inputs that a function changes in place, those that it does not return either."""
+    inputs = sample.replace(
+        tensor.clone() if tensor.requires_grad else tensor.detach().clone() for tensor in sample.tensors
+    )
+    tensors, keys = inputs.differentiable, set()
+    with suppress(Exception):  # what else is wrong is for the rows to tell
+        keys = {key for output in call(function, inputs) for key in keys_of(output)}
+    return tuple(index for index in sorted(written) if keys.isdisjoint(keys_of(tensors[index])))
 
 
 def adds_to_grad(function: Function, sample: Sample) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
+from torch.autograd.gradcheck import GradcheckError
 
 from ansnet.testing.capabilities import (
     CAPABILITIES,
@@ -20,7 +22,6 @@ from ansnet.testing.capabilities import (
 from ansnet.testing.case import (
     BeyondReference,
     Case,
-    Conditions,
     FailsAlone,
     Function,
     Layer,
@@ -28,25 +29,21 @@ from ansnet.testing.case import (
     Sample,
     Stated,
     Vacuous,
-    under,
 )
 from ansnet.testing.causes import Cause
+from ansnet.testing.comparison import Conditions, under
 from ansnet.testing.diagnosis import Diagnose, at_once, unknown
+from ansnet.testing.draws import DrawnInOrder
 from ansnet.testing.preparation import prepared
 from ansnet.testing.report import Result, Row, summary
 from ansnet.testing.sample import is_dense
 from ansnet.testing.seeds import generators_left_alone
 from ansnet.testing.stateless import Stateless, restore, restored
 
-# Where a random number for each element, in the order of memory, makes other results.
-DRAWN_OTHERWISE = {
-    "channels last",
-    "strided views",
-    "expanded views",
-    "negative views",
-    "dtypes",
-    "devices",
-}
+# Where a random number for each element makes other results: for other dtypes others are drawn.
+DRAWN_OTHERWISE = {"dtypes", "devices"}
+# And where numbers are drawn in the order of memory, which is another.
+IN_MEMORY = {"channels last", "strided views", "expanded views", "negative views"}
 # What asks for gradients in a way that takes no notice of ``.grad``.
 BY_AUTOGRAD_GRAD = {
     "gradcheck",
@@ -61,6 +58,8 @@ BY_AUTOGRAD_GRAD = {
     "backward twice",
 }
 WITHOUT_LIMIT = {"forward", "gradients", "gradcheck"}  # these a sparse argument does not hinder
+COMPARED = AssertionError, GradcheckError  # errors that say that numbers are wrong
+NUMBER = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?|-?\d+e[+-]?\d+")
 OF_FLOAT32 = 1e-3  # some thousand roundings: of float32's derivatives of derivatives
 
 
@@ -100,7 +99,11 @@ class Subject:
         """
         if capability in self.not_applicable:
             return Row(capability, Result.NOT_APPLICABLE, self.not_applicable[capability], excused=True)
-        row = self._tried(capability, diagnose if capability not in self.expected_failures else unknown)
+        # whoever calls may have switched gradients off
+        with torch.inference_mode(False), torch.enable_grad():
+            row = self._tried(
+                capability, diagnose if capability not in self.expected_failures else unknown
+            )
         if capability not in self.expected_failures:
             return row
         reason = self.expected_failures[capability]
@@ -198,8 +201,10 @@ def run(check: Capability, case: Case) -> str | None:
         NotApplicable: it makes no sense there, or the reference raises an error likewise.
         Exception: whatever the function, or the comparison, raises.
     """
+    in_order = case.is_random and check.__name__.replace("_", " ") in IN_MEMORY
     try:
-        return attempt(check, fresh(case))
+        with DrawnInOrder() if in_order else nullcontext():
+            return attempt(check, fresh(case))
     except (NotApplicable, FailsAlone, Vacuous):
         raise
     except Exception as failed:
@@ -208,7 +213,7 @@ def run(check: Capability, case: Case) -> str | None:
         if case.excuse is None:
             raise
         excuse = replace(fresh(case), function=case.excuse, reference=case.excuse, layer=None)
-        if beyond := failure(check, excuse):
+        if beyond := failure(check, excuse, failed):
             raise BeyondReference(f"the reference cannot either: {beyond}") from None
         raise
 
@@ -222,7 +227,7 @@ def limit_of_pytorch(check: Capability, case: Case, error: Exception) -> str | N
         return "its backward adds to .grad itself, which torch.autograd.grad does not return"
     if isinstance(error, AssertionError):
         if case.is_random and name in DRAWN_OTHERWISE:
-            return "it draws random numbers, and others for another dtype or order in memory"
+            return "it draws random numbers, and others for another dtype"
         return None
     sparse = any(not is_dense(tensor) for tensor in case.sample.tensors)
     if sparse and "sparse" in str(error).lower() and name not in WITHOUT_LIMIT:
@@ -237,15 +242,27 @@ def attempt(check: Capability, case: Case) -> str | None:
         return check(case)
 
 
-def failure(check: Capability, case: Case) -> str | None:
-    """The error in which a check ends before it can compare anything; None if there is none."""
+def failure(check: Capability, case: Case, failed: Exception) -> str | None:
+    """The error in which a check ends for a reference, and which excuses that of the function.
+
+    An error that was raised before anything could be compared excuses another such one. Wrong numbers
+    are excused by the same wrong numbers only.
+    """
     try:
         attempt(check, case)
-    except (AssertionError, NotApplicable):
+    except NotApplicable:
         return None
     except Exception as error:
-        return summary(error)
+        compared = isinstance(failed, COMPARED), isinstance(error, COMPARED)
+        is_excuse = not any(compared) or (all(compared) and same_numbers(failed, error))
+        return summary(error) if is_excuse else None
     return None
+
+
+def same_numbers(one: Exception, other: Exception) -> bool:
+    """Whether two errors say the same, of nearly the same numbers."""
+    told = [NUMBER.sub(lambda found: f"{float(found[0]):.3g}", str(error)) for error in (one, other)]
+    return type(one) is type(other) and told[0] == told[1]
 
 
 def fresh(case: Case) -> Case:

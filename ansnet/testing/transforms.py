@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,13 +19,12 @@ from ansnet.testing.case import (
     Evaluation,
     NotApplicable,
     Sample,
-    assert_same,
     assert_same_evaluation,
     call,
     evaluate,
     random_like,
-    require,
 )
+from ansnet.testing.comparison import assert_same, require
 from ansnet.testing.preparation import keys_of
 from ansnet.testing.sample import is_dense
 
@@ -33,7 +32,7 @@ FACTORS = (1.0, 0.5, 2.0)  # the batch is the sample, scaled: signs and order of
 
 
 def vmap(case: Case) -> str | None:
-    """`torch.vmap` over all tensors, in front or behind, and over each input alone, does as a loop.
+    """`torch.vmap` over all tensors, each input alone and all others, in front or behind, is a loop.
 
     Random numbers are the same for the whole batch. Over an input alone nothing is asked of a function
     that changes a tensor in place: memory of one cannot take the numbers of many.
@@ -43,25 +42,34 @@ def vmap(case: Case) -> str | None:
         raise NotApplicable("no tensor among the arguments")
     everything = [i for i, tensor in enumerate(tensors) if is_dense(tensor)]
     alone = [i for i, tensor in enumerate(tensors) if tensor.requires_grad and is_dense(tensor)]
-    _assert_vmap(case, everything, 0)
-    _assert_vmap(case, everything, -1)
+    for dim in (0, -1):
+        _assert_vmap(case, dict.fromkeys(everything, dim))
     if case.written:
         return "over all tensors only: it changes an input in place"
-    for index in alone if not _changes_constants(case) else []:
-        _assert_vmap(case, [index], 0)
+    if _changes_constants(case):
+        return None
+    for index in alone:
+        others = [i for i in everything if i != index]
+        for dim in (0, -1):
+            _assert_vmap(case, {index: dim})
+            if others:
+                _assert_vmap(case, {index: dim, **dict.fromkeys(others, -1 - dim)})
+            if len(others) > 1:
+                _assert_vmap(case, dict.fromkeys(others, dim))
     return None
 
 
-def _assert_vmap(case: Case, batched: Any, dim: int) -> None:
+def _assert_vmap(case: Case, dims: Mapping[int, int]) -> None:
+    """Compare with a loop; ``dims`` says which tensors are batched, and along which axis."""
     tensors = case.sample.map(torch.clone).tensors
-    batches = [_batch(t.detach(), dim) if i in batched else t.detach() for i, t in enumerate(tensors)]
-    in_dims = tuple(dim if i in batched else None for i in range(len(tensors)))
+    batches = [_batch(t.detach(), dims[i]) if i in dims else t.detach() for i, t in enumerate(tensors)]
+    in_dims = tuple(dims.get(i) for i in range(len(tensors)))
 
     def function(*arguments: Tensor) -> tuple[Tensor, ...]:
         return tuple(call(case.function, case.sample.replace(arguments)))
 
     loop = [
-        function(*(b.select(dim, n).clone() if i in batched else b for i, b in enumerate(batches)))
+        function(*(b.select(dims[i], n).clone() if i in dims else b for i, b in enumerate(batches)))
         for n in range(len(FACTORS))
     ]
     expected = [torch.stack(outputs) for outputs in zip(*loop, strict=True)]

@@ -21,8 +21,8 @@ from ansnet.testing.case import (
     assert_same_evaluation,
     call,
     evaluate,
-    require,
 )
+from ansnet.testing.comparison import require
 from ansnet.testing.sample import is_dense
 
 FACTOR, ROUNDINGS = 4, 4  # see `accuracy`
