@@ -23,6 +23,7 @@ from torch.utils.checkpoint import checkpoint as run_checkpointed
 from ansnet.testing.case import (
     BeyondReference,
     Case,
+    FailsAlone,
     Function,
     NotApplicable,
     Sample,
@@ -37,7 +38,7 @@ from ansnet.testing.comparison import CONDITIONS, assert_same, require, under
 from ansnet.testing.derivatives import requiring
 from ansnet.testing.recording import Allocations, Recorder, memory_of
 from ansnet.testing.sample import is_dense, parts
-from ansnet.testing.stateless import Stateless
+from ansnet.testing.stateless import Stateless, modes_of
 
 ROUNDS, CALLS, FEW = 3, 300, 30
 
@@ -49,11 +50,10 @@ def inputs_unchanged(case: Case) -> str | None:
     """
     if case.lost:
         names = ", ".join(case.sample.names[index] for index in case.lost)
-        require(False, f"the forward changes {names} in place, which the reference does not")
+        raise FailsAlone(f"the forward changes {names} in place, which the reference does not")
     sample, before = (case.sample.map(torch.clone) for _ in range(2))
     buffers = buffers_of(case.function, sample)
     allowed = [any(tensor is buffer for buffer in buffers) for tensor in sample.tensors]
-    modes = modes_of(case.function)
     if case.reference is not None:
         changed = case.sample.map(torch.clone)
         call(case.reference, changed)
@@ -70,8 +70,10 @@ def inputs_unchanged(case: Case) -> str | None:
         _assert_unchanged("backward", sample, before, versions, allowed)
         assert_same("the output's gradient after the backward", upstream, random_like(outputs))
         assert_same("the output after the backward", [o.detach() for o in outputs], values)
-    for name, mode in modes_of(case.function).items():
-        require(mode == modes[name], f"{name} was {modes[name]}, and is {mode} afterwards")
+    if isinstance(case.function, Stateless):
+        for name, now in modes_of(case.function.module).items():
+            was = case.function.modes[name]
+            require(was == now, f"{name} was {was}, and is {now} afterwards")
     if not case.written:
         return None
     return f"but for what it changes in place, and says so: {', '.join(written_names(case))}"
@@ -83,17 +85,6 @@ def buffers_of(function: Function, sample: Sample) -> list[Tensor]:
         return []
     parameters, state = dict(function.module.named_parameters()), sample.args[-1]
     return [tensor for name, tensor in state.items() if name not in parameters]
-
-
-def modes_of(function: Function) -> dict[str, bool]:
-    """Whether a module and each of its parts train, and which of its parameters require grad."""
-    if not isinstance(function, Stateless):
-        return {}
-    parts = function.module.named_modules(prefix="module")
-    modes = {f"{name}.training": part.training for name, part in parts}
-    return modes | {
-        f"{n}.requires_grad": p.requires_grad for n, p in function.module.named_parameters()
-    }
 
 
 def written_names(case: Case) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -23,7 +25,7 @@ from ansnet.testing.case import (
     evaluate,
     has_derivative,
 )
-from ansnet.testing.comparison import assert_same, require
+from ansnet.testing.comparison import CONDITIONS, assert_same, require, under
 from ansnet.testing.sample import is_dense, path_name
 
 SCALES = (1e6, 1e-6)  # a gradient that is clipped is not multiplied by them

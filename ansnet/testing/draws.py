@@ -19,6 +19,9 @@ class DrawnInOrder(TorchDispatchMode):
     places than a contiguous one, and no function that draws could give the same for both.
     """
 
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:

@@ -18,6 +18,7 @@ from ansnet.testing.case import (
     evaluate,
 )
 from ansnet.testing.comparison import require
+from ansnet.testing.sample import is_dense
 
 FAR = {torch.float64: (20.0, 100.0, 1000.0), torch.float32: (20.0, 50.0, 88.0)}
 STEP = 1e-3  # relative, of the numerical derivatives
@@ -30,9 +31,11 @@ def finite_far_away(case: Case) -> None:
 
     Inputs are moved by ±20, ±100 and ±1000 in float64 and by ±20, ±50 and ±88 in float32 (e⁸⁸ is near
     the largest number), and multiplied by as much; each alone, and all together. What is finite in the
-    reference has to be finite, and in float64 the same number: within 10⁻⁶ of the largest, or within
-    what the reference changes by where its inputs do in their last digits. Without a reference nothing is said of outputs; but where these, and the
-    differences of neighbouring ones, are finite, the gradients are to be so too.
+    reference has to be finite. In float64 it is the same number too: within 10⁻⁶ of the largest one, or
+    within what the reference's changes by where the last digits of its inputs do.
+
+    Without a reference nothing is said of outputs; but where these, and the differences of neighbouring
+    ones, are finite, the gradients are to be so too.
     """
     case.inputs()
     tried = 0

@@ -72,6 +72,6 @@ def _is_same(one: Any, other: Any) -> bool:
     if hasattr(one, "__array__") and hasattr(other, "__array__"):
         arrays = torch.as_tensor(one), torch.as_tensor(other)
         return arrays[0].shape == arrays[1].shape and torch.allclose(*arrays, equal_nan=True)
-    if type(one).__eq__ == object.__eq__:
+    if getattr(type(one), "__eq__", None) is object.__eq__:
         return type(one) is type(other)
     return bool(one == other)

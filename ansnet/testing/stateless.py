@@ -13,6 +13,7 @@ from torch.func import functional_call
 from torch.utils import _pytree as pytree
 
 State = dict[str, Tensor]
+PREFIX = "module"  # what a module is called, of whose parts something is told
 
 
 class Stateless:
@@ -28,6 +29,7 @@ class Stateless:
     def __init__(self, module: nn.Module) -> None:
         self.module = module
         self.own = module_state(module)
+        self.modes = modes_of(module)
 
     def __call__(self, *arguments: Any, **kwargs: Any) -> Any:
         *inputs, state = arguments
@@ -47,6 +49,12 @@ class Stateless:
         for name, (own, places) in self.own.items():
             for held, key in places:
                 held[key] = state.get(name, own)
+
+    def restore(self) -> None:
+        """Give the module its own parameters and buffers back, and let it train as it did."""
+        self.put({})
+        for name, part in self.module.named_modules(prefix=PREFIX):
+            part.training = self.modes.get(f"{name}.training", part.training)
 
     def _note_changes(self, state: State) -> None:
         """A buffer that was assigned anew, rather than written to, is the state's from now on."""
@@ -69,9 +77,15 @@ def module_state(module: nn.Module) -> dict[str, tuple[Tensor, list[tuple[Any, s
     return {name: (tensor, places) for name, tensor, places in found.values()}
 
 
+def modes_of(module: nn.Module) -> dict[str, bool]:
+    """Whether a module and each of its parts train, and which of its parameters require grad."""
+    modes = {f"{name}.training": part.training for name, part in module.named_modules(prefix=PREFIX)}
+    return modes | {f"{name}.requires_grad": p.requires_grad for name, p in module.named_parameters()}
+
+
 @contextmanager
 def restored(functions: Iterable[Stateless]) -> Iterator[None]:
-    """Before and afterwards the modules have their own parameters and buffers."""
+    """Before and afterwards the modules are as they were: see `Stateless.restore`."""
     restore(functions)
     try:
         yield
@@ -80,6 +94,6 @@ def restored(functions: Iterable[Stateless]) -> Iterator[None]:
 
 
 def restore(functions: Iterable[Stateless]) -> None:
-    """Give the modules their own parameters and buffers back."""
+    """Restore each: see `Stateless.restore`."""
     for function in functions:
-        function.put({})
+        function.restore()
