@@ -293,7 +293,5 @@ def test_where_the_caller_records_nothing_gradients_are_recorded() -> None:
 def test_a_derivative_of_other_shapes_is_a_mistake() -> None:
     sample = [Sample(numbers(3))]
     for derivative in (lambda x: 3, lambda x: x.sum(), lambda x: (x, x)):
-        with pytest.raises(
-            ValueError, match=r"derivative= returned .*, and the reference float64\[3\]"
-        ):
+        with pytest.raises(ValueError, match=r"derivative= returned .*, and the reference float64"):
             check(torch.sign, torch.sign, sample, derivative=derivative, isolated=False)
