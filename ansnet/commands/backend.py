@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from difflib import get_close_matches
 
-from ansnet.commands.mistake import Mistake
+from ansnet.commands.mistake import Mistake, shortened
 
 USUAL = ("inductor", "aot_eager", "eager")  # known without loading the compiler, which takes seconds
 
@@ -30,5 +31,8 @@ def check_backend(name: str) -> None:
     import torch
 
     if name not in torch.compiler.list_backends(exclude_tags=()):
-        known = torch.compiler.list_backends()  # but for those that look for faults
-        raise Mistake(f"--backend {name}: torch.compile knows {', '.join(known)}; name one of them")
+        usual = [*USUAL, *torch.compiler.list_backends()]  # but for those that look for faults
+        nearest = get_close_matches(name, torch.compiler.list_backends(exclude_tags=()), n=1)
+        hint = f"did you mean {nearest[0]}?" if nearest else "name one of them"
+        known = ", ".join(dict.fromkeys(usual))
+        raise Mistake(f"--backend {shortened(name)}: torch.compile knows {known}; {hint}")

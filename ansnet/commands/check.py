@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansnet import processes
 from ansnet.commands.backend import add_backend, check_backend
+from ansnet.commands.flags import as_flags
 from ansnet.commands.mistake import Mistake, shortened
 from ansnet.commands.output import add_output, check_output, kept_clean, write
 from ansnet.commands.plain import PlainParser, seconds, tolerance, whole_number
@@ -191,7 +192,7 @@ def check_one(parsed: Namespace, tell: Callable[[str], None]) -> int:
         try:
             report = check_apart(function, reference, samples, progress=printer, **options, **further)
         except (TypeError, ValueError) as error:
-            raise Mistake(" ".join(str(error).split())) from None
+            raise Mistake(as_flags(" ".join(str(error).split()))) from None
         printer.end(report)
         timed = printer.timed(report)
         write(parsed, stdout, as_json(timed), [timed])

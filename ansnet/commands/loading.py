@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from ansnet.commands.mistake import Mistake, shortened
-from ansnet.scanning.files import package_of
+from ansnet.scanning.files import near_module, near_path, package_of
 
 HOW = "package.module:name or path/to/file.py:name"
 
@@ -67,6 +67,14 @@ def in_src(place: str) -> str:
     return f"; it is in src/: install it by pip install -e .{named}"
 
 
+def meant(place: str, missing: str | None) -> str:
+    """Which module may have been meant, where it is the named one, or its package, that is missing."""
+    if missing is None or not f"{place}.".startswith(f"{missing}."):
+        return ""
+    near = near_module(place)
+    return f"; did you mean {shortened(near)}?" if near else ""
+
+
 def load_module(place: str) -> ModuleType:
     """The module of a dotted name or of a file; what is in the current folder can be imported.
 
@@ -85,7 +93,7 @@ def load_module(place: str) -> ModuleType:
         raise
     except ModuleNotFoundError as error:
         hint = "; a file is named by its path, as ops.py" if Path(f"{place}.py").is_file() else ""
-        hint = hint if "/" in place else in_src(place)
+        hint = hint if "/" in place else in_src(place) or meant(place, error.name)
         raise Mistake(f"there is no module {error.name!r} (from {shortened(place)!r}){hint}") from None
     except SystemExit as error:
         raise Mistake(
@@ -106,7 +114,9 @@ def load_file(path: Path) -> ModuleType:
         Mistake: there is no such file.
     """
     if not path.is_file():
-        raise Mistake(f"there is no file {shortened(str(path))!r}")
+        near = near_path(str(path))
+        hint = f"; did you mean {shortened(near)}?" if near else ""
+        raise Mistake(f"there is no file {shortened(str(path))!r}{hint}")
     path = path.resolve()
     root, name = package_of(path)
     if str(root) not in sys.path:

@@ -14,6 +14,8 @@ from ansnet.commands.completion import ASKED
 from ansnet.commands.mistake import LONGEST, shortened
 from ansnet.commands.terminal import survive_any_terminal
 
+LONGEST_WAIT = 1_000_000  # seconds, as in ansnet.testing.settings
+
 
 class PlainParser(ArgumentParser):
     """Answers wrong input with one line that names the flag, and with exit code 2.
@@ -56,8 +58,11 @@ class PlainParser(ArgumentParser):
 
 
 def seconds(text: str) -> float:
-    """A number above 0."""
-    return _number(text, above=True)
+    """A number above 0, of a million at most."""
+    number = _number(text, above=True)
+    if number > LONGEST_WAIT:
+        raise ArgumentTypeError(f"got {shortened(text)!r}, expected {LONGEST_WAIT} at most")
+    return number
 
 
 def tolerance(text: str) -> float:
@@ -66,10 +71,13 @@ def tolerance(text: str) -> float:
 
 
 def whole_number(text: str) -> int:
-    """A whole number, 0 or above."""
-    if not (text.isascii() and text.isdigit()):
+    """A whole number from 0 to 2**63 - 1."""
+    digits = text.lstrip("0") if text.isascii() and text.isdigit() else None
+    if digits is None:
         raise ArgumentTypeError(f"got {shortened(text)!r}, expected a whole number, 0 or above")
-    return int(text[:20])
+    if len(digits) > 19 or int(digits or 0) >= 2**63:
+        raise ArgumentTypeError(f"got {shortened(text)!r}, expected a whole number below 2**63")
+    return int(digits or 0)
 
 
 def _number(text: str, above: bool) -> float:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
+from ansnet.commands.flags import as_flags
 from ansnet.testing.arguments import name_of
-from ansnet.testing.causes import explanations
+from ansnet.testing.causes import Explanation, explanations
 from ansnet.testing.exchange import Timed
 from ansnet.testing.report import WIDTH, Report, Result, Row, told, wrapped
 
@@ -41,17 +43,24 @@ class Printer:
     def end(self, report: Report) -> None:
         """Print why rows fail, the worst cause first, and what all come to."""
         for number, explanation in enumerate(report.causes, 1):
-            print("\n".join(["", *told(number, explanation)]))
+            print("\n".join(["", *told(number, with_flags(explanation))]))
         if report.causes:
             print()
         if report.untried:
-            names = ", ".join(row.capability for row in report.untried)
-            print(f"does not pass: {names} could not be tried")
+            print(report.told_untried)
         print(report.counts)
 
     def timed(self, report: Report) -> Timed:
         """The report with the seconds that its rows took."""
         return Timed(self.name, report, self.seconds)
+
+
+def with_flags(explanation: Explanation) -> Explanation:
+    """The explanation as it is told on a command line: with flags, and not with a call's options."""
+    cause = explanation.cause
+    cause = replace(cause, sentence=as_flags(cause.sentence), mending=as_flags(cause.mending))
+    rows = (replace(row, detail=as_flags(row.detail)) for row in explanation.rows)
+    return Explanation(cause, tuple(rows))
 
 
 def described(row: Row, width: int) -> str:
@@ -64,7 +73,7 @@ def described(row: Row, width: int) -> str:
     head = f"  {row.capability:{width}}  {row.result.value:5}  "
     detail = row.detail
     if row.result is Result.FAIL:  # all of it is told below
-        (explanation,) = explanations([row])
+        (explanation,) = map(with_flags, explanations([row]))
         cause = explanation.cause
         detail = f"{cause.severity.value}: {cause.sentence}"
     lines = wrapped(detail, WIDTH - len(head))

@@ -8,7 +8,7 @@ import sys
 import textwrap
 import time
 from argparse import BooleanOptionalAction, Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,6 +105,21 @@ def check_written(parsed: Namespace) -> None:
         raise Mistake(f"--write {file}: there is a file; name another, or overwrite it by --force")
 
 
+def check_tried(only: Collection[str]) -> None:
+    """Refuse what cannot be tried here, where there is no reference.
+
+    Raises:
+        Mistake: all that was chosen compares with a reference.
+    """
+    from ansnet.testing.capabilities import NEED_REFERENCE
+
+    if only and NEED_REFERENCE.issuperset(only):
+        raise Mistake(
+            f"--only: nothing could be tried: {', '.join(only)} cannot be without a reference, which a "
+            "scan has not; choose others, as gradcheck"
+        )
+
+
 def scan(parsed: Namespace) -> int:
     """Print what is found, Function by Function, and return the exit code.
 
@@ -121,6 +136,7 @@ def scan(parsed: Namespace) -> int:
     except NoPackageError as error:
         raise Mistake(str(error)) from None
     only = tuple(chosen(parsed.only)) if parsed.only else ()
+    check_tried(only)
     if parsed.attempt and parsed.check:
         check_backend(parsed.backend)
     with kept_clean(parsed) as stdout:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.machinery import PathFinder
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
+from pkgutil import iter_modules
 
 LEFT_OUT = {"__pycache__", "node_modules", "tests", "test", "testing_data", "build", "dist"}
 
@@ -89,10 +91,53 @@ def of_distribution(what: str) -> Package:
         return of_path(found)
     if names:
         raise NoPackageError(f"{what} brings {', '.join(sorted(names))}; name one of them")
+    near = near_path(what) if os.sep in what or what.endswith(".py") else near_module(what)
+    hint = f"did you mean {near}?" if near else ""
     raise NoPackageError(
-        f"there is no package, folder or file {what!r}; name one that is installed here, as it is "
-        "imported, or a path"
+        f"there is no package, folder or file {what!r}; "
+        f"{hint or 'name one that is installed here, as it is imported, or a path'}"
     )
+
+
+def near_module(name: str) -> str | None:
+    """A module of nearly this name, here or where Python looks; nothing is imported."""
+    places = [os.fspath(Path.cwd()), *(place for place in sys.path if place)]
+    parts = name.split(".")
+    for position, part in enumerate(parts):
+        known = modules_in(places)
+        if part not in known:  # what lies here comes first
+            near = get_close_matches(part, modules_in(places[:1]) or known, n=1)
+            near = near or get_close_matches(part, known, n=1)
+            if not near:  # what could be mended of it
+                parts = parts[:position]
+                break
+            parts[position] = near[0]
+        places = [os.fspath(Path(place, parts[position])) for place in places]
+    meant = ".".join(parts)
+    return meant if meant not in ("", name) else None
+
+
+def modules_in(places: Sequence[str]) -> list[str]:
+    """The names of the modules in folders, of packages with and without ``__init__.py``."""
+    found = {module.name for module in iter_modules(places)}
+    for place in map(Path, places):
+        with suppress(OSError):
+            found |= {each.name for each in place.iterdir() if any(each.glob("*.py"))}
+    return sorted(name for name in found if name.isidentifier())
+
+
+def near_path(path: str) -> str | None:
+    """A path that is there and nearly called so."""
+    here = Path()
+    parts = Path(path).parts
+    for position, part in enumerate(parts):
+        if not (here / part).exists():
+            with suppress(OSError):
+                near = get_close_matches(part, [each.name for each in here.iterdir()], n=1)
+                meant = here.joinpath(*near, *parts[position + 1 :])
+                return os.fspath(meant) if near and meant.exists() else None
+        here /= part
+    return None
 
 
 def of_path(path: Path) -> Package:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from ansnet.testing import (
     compiled,
@@ -103,15 +103,5 @@ IN_FLOAT64 = (
 # Without these a report says nothing of a function: with a reference, and without one.
 ESSENTIAL = {True: ("forward", "gradients"), False: ("gradcheck",)}
 
-
-def known(capabilities: Iterable[str]) -> tuple[str, ...]:
-    """The capabilities' names.
-
-    Raises:
-        ValueError: there is none of one of the names.
-    """
-    names = tuple(capabilities)
-    for name in names:
-        if name not in CAPABILITIES:
-            raise ValueError(f"unknown capability {name!r}: choose from {', '.join(CAPABILITIES)}")
-    return names
+# What compares with a reference, and cannot be tried without one.
+NEED_REFERENCE = {"forward", "gradients", "accuracy", "non finite values"}

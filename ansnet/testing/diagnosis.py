@@ -22,12 +22,14 @@ from torch.utils import _pytree as pytree
 
 from ansnet.testing.apart import apart
 from ansnet.testing.case import Case, FailsAlone, assert_same_evaluation, call, evaluate, nodes_of
-from ansnet.testing.causes import Cause, general, page_of, severity_of
+from ansnet.testing.causes import Cause, Severity, general, page_of, severity_of
 from ansnet.testing.gradchecks import gradcheck
 from ansnet.testing.messages import summary
 from ansnet.testing.sources import Source, frames_of, is_harness, place_of, short, source_of
 from ansnet.testing.stand_ins import RULES, StandIn, own_function
 from ansnet.testing.stateless import Stateless
+
+OR_THE_SAMPLE = "# a call alone raises it: if the function is right, give a sample that fits it"
 
 Check = Callable[[Case], Any]
 Diagnose = Callable[[str, Check, Case, Exception], Cause | None]
@@ -158,6 +160,17 @@ class Failure:
         own = [frame for frame in frames if frame[0] in files] or frames
         return place_in_message(self.error) if not own else (_place(own[-1]), _line(own[-1]))
 
+    def raised_by_a_call(self) -> BaseException | None:
+        """The error that a plain call with the sample raises, if it is an error that is to be told."""
+        if self.is_comparison or not self.trials:
+            return None
+        with quiet():
+            try:
+                call(self.case.function, fresh(self.case).sample)
+            except Exception as error:
+                return error
+        return None
+
     def passes_with(self, stand_in: StandIn) -> bool:
         """Whether the row passes with a part replaced."""
         return self.trials and self.error_with(stand_in) is None
@@ -228,6 +241,9 @@ def cause_of(capability: str, check: Check, case: Case, error: BaseException, tr
             if failure.passes_with(suspicion.stand_in):
                 return replace(suspicion.cause, tried=True)
     place, _ = failure.raised_at() if not failure.is_comparison else ("", "")
+    if (raised := failure.raised_by_a_call()) is not None:
+        cause = general(capability, summary(raised), Severity.RAISES, place)
+        return replace(cause, mending=OR_THE_SAMPLE)
     severity = severity_of(capability, failure.message, failure.is_comparison)
     return general(capability, summary(failure.error), severity, place or failure.function_place())
 

@@ -66,6 +66,15 @@ class Report:
         return [row for row in self.rows if is_untried(row, self.essential)]
 
     @property
+    def told_untried(self) -> str:
+        """That essential capabilities could not be tried, and what may be the reason; a line."""
+        names = ", ".join(row.capability for row in self.untried)
+        line = f"does not pass: {names} could not be tried"
+        if all(EXCUSED in row.detail for row in self.untried):
+            line += "; do the samples fit the reference?"
+        return line
+
+    @property
     def failures(self) -> list[Row]:
         """The rows that failed."""
         return [row for row in self.rows if row.result is Result.FAIL]
@@ -105,8 +114,7 @@ class Report:
             lines += ["", *told(number, explanation)]
         lines += [""] if causes else []
         if self.untried:
-            names = ", ".join(row.capability for row in self.untried)
-            lines.append(f"does not pass: {names} could not be tried")
+            lines.append(self.told_untried)
         return "\n".join([*lines, self.counts])
 
     @property
@@ -121,6 +129,7 @@ class Report:
 
 
 WIDTH = 100
+EXCUSED = "the reference cannot either"
 WORDS = {
     Result.PASS: "passed",
     Result.FAIL: "failed",

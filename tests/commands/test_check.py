@@ -166,7 +166,7 @@ LINE = ["--sample", "f64[3, 4], 2.0"]
         (
             ["ops_to_check:raises", "--reference", "ops_to_check:raises", "--only", "forward"],
             1,
-            "does not pass: forward could not be tried",
+            "does not pass: forward could not be tried; do the samples fit the reference?\n",
         ),
         (
             [
@@ -212,6 +212,16 @@ LINE = ["--sample", "f64[3, 4], 2.0"]
         ),
         (["ops_to_check:layer", "--sample", "f64[2, 3]", "--only", "gradcheck"], 0, "gradcheck  pass"),
         (["ops_to_check:square", "--only", "deterministic", "--timeout", "1e-9"], 1, "not done after"),
+        (
+            ["ops_to_check:square", "--only", "deterministic", "--timeout", "1e-4"],
+            1,
+            "mend   --timeout 0.0002  # or smaller samples\n",
+        ),
+        (
+            ["ops_to_check:raises", "--only", "gradcheck"],
+            1,
+            "mend   # a call alone raises it: if the function is right, give a sample that fits it\n",
+        ),
         (
             ["ops_to_check:three", "--only", "gradcheck"],
             2,
@@ -265,6 +275,9 @@ def test_samples_of_a_file(here: Path, capfd: pytest.CaptureFixture[str]) -> Non
         ),
         (["nowhere.py:square"], "there is no file 'nowhere.py'"),
         (["nowhere:square"], "there is no module 'nowhere'"),
+        (["ops_to_chek:square"], "(from 'ops_to_chek'); did you mean ops_to_check?"),
+        (["ops_to_chek.py:square"], "no file 'ops_to_chek.py'; did you mean ops_to_check.py?"),
+        (["torch.nn.functionl:silu"], "(from 'torch.nn.functionl'); did you mean torch.nn.functional?"),
         (["ops_to_check:Other", *LINE], "Other is a class, expected a function"),
         (["ops_to_check:number", *LINE], "number is 3, which cannot be called"),
         (["ops_to_check:Layer"], "Layer() cannot be made (TypeError: "),
@@ -305,6 +318,13 @@ def test_samples_of_a_file(here: Path, capfd: pytest.CaptureFixture[str]) -> Non
             ["ops_to_check:Scale", *LINE, "--timeout", "0"],
             "--timeout: got '0', expected a number above 0",
         ),
+        (["ops_to_check:Scale", *LINE, "--timeout", "1e9"], "--timeout: got '1e9', expected 1000000"),
+        (["ops_to_check:Scale", *LINE, "--seed", f"{2**63}"], "expected a whole number below 2**63"),
+        (["ops_to_check:Scale", *LINE, "--seed", "1" * 5000], "expected a whole number below 2**63"),
+        (["ops_to_check:Scale", *LINE, "--only", "forward"], "give it by --reference, or choose other"),
+        (["ops_to_check:Scale", *LINE, "--dtypes", ","], "error: --dtypes is empty: name those"),
+        (["ops_to_check:Scale", *LINE, "--devices", "meta"], "error: --devices='meta' holds no number"),
+        (["ops_to_check:Scale", *LINE, "--backend", "aot_eagr"], "; did you mean aot_eager?"),
         (["ops_to_check:Scale", *LINE, "--atol", "-1"], "--atol: "),
         (["ops_to_check:Scale", *LINE, "--seed", "1.5"], "--seed: got '1.5', expected a whole number"),
         (["ops_to_check:Scale", *LINE, "--backend", "x"], "--backend x: torch.compile knows"),

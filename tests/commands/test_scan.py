@@ -260,6 +260,9 @@ def test_nothing_is_overwritten(here: Path, capfd: pytest.CaptureFixture[str]) -
         (["scanned_package", "--timeout", "-1"], "expected a number above 0"),
         (["scanned_package", "--only", "gradchek"], "did you mean gradcheck?"),
         (["scanned_package", "--backend", "x"], "torch.compile knows"),
+        (["scaned_package"], "file 'scaned_package'; did you mean scanned_package?"),
+        (["scanned_package/god.py"], "did you mean scanned_package/good.py?"),
+        (["scanned_package", "--only", "forward"], "forward cannot be without a reference, which a"),
         ([], "the following arguments are required: PACKAGE"),
     ],
 )

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ansnet.testing import Result, check, parametrize_capabilities
 from ansnet.testing.causes import Cause, Severity, cause_of_detail, explanations
+from ansnet.testing.diagnosis import OR_THE_SAMPLE
 from ansnet.testing.report import Row
 from tests.testing import test_recognition
 from tests.testing.test_hidden_faults import SavedWhereNeeded, two, with_a_twin, xy_squared
@@ -218,7 +219,7 @@ def unknown_failure(x: Tensor) -> Tensor:
     raise KeyError("no such table")
 
 
-def test_an_unknown_error_has_its_line_and_no_mending() -> None:
+def test_an_unknown_error_of_a_call_has_its_line_and_may_be_the_samples_fault() -> None:
     report = check(unknown_failure, None, [numbers], only=["deterministic", "vmap", "gradcheck"])
     (explanation,) = report.causes
     assert len(explanation.rows) == 3
@@ -227,7 +228,7 @@ def test_an_unknown_error_has_its_line_and_no_mending() -> None:
         cause.key,
         "KeyError: 'no such table'.",
         Severity.RAISES,
-        "",
+        OR_THE_SAMPLE,
         f"{HERE}:{line_of(unknown_failure) + 1}",
         "docs/capabilities/deterministic.md",
     )

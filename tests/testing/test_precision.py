@@ -100,7 +100,7 @@ def test_a_captured_weight_of_float32_is_tried_in_float32() -> None:
     ("options", "error", "message"),
     [
         ({"dtypes": []}, ValueError, "dtypes is empty"),
-        ({"dtypes": ["float32"]}, TypeError, "dtypes takes torch.float64 and the like, got 'float32'"),
+        ({"dtypes": [32]}, TypeError, "dtypes takes torch.float64 and the like, got 32"),
         ({"dtypes": [torch.int64]}, ValueError, "dtypes of floating point, got torch.int64"),
         ({"devices": ["nowhere"]}, ValueError, "devices='nowhere' is not on this machine"),
     ],
