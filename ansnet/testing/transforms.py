@@ -32,7 +32,7 @@ FACTORS = (1.0, 0.5, 2.0)  # the batch is the sample, scaled: signs and order of
 
 
 def vmap(case: Case) -> str | None:
-    """`torch.vmap` over all tensors, each input alone and all others, in front or behind, is a loop.
+    """`torch.vmap` over all tensors, each alone, and all but it, in front or behind, does as a loop.
 
     Random numbers are the same for the whole batch. Over an input alone nothing is asked of a function
     that changes a tensor in place: memory of one cannot take the numbers of many.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from functools import partial
 from inspect import signature
@@ -208,7 +209,10 @@ WRONG: list[tuple[str, Any, type[Exception], str]] = [
     ),
     ("progress", 0, TypeError, "progress must be a function that is called with each row"),
 ]
-NAMES = [f"{name}={given!r}"[:40].partition("\n")[0] for name, given, _, _ in WRONG]
+# without the addresses that functions are printed with, which differ from process to process
+NAMES = [
+    re.sub(r" at 0x\w+", "", f"{name}={given!r}")[:40].partition("\n")[0] for name, given, _, _ in WRONG
+]
 
 
 def options(name: str, given: Any) -> dict[str, Any]:
