@@ -82,6 +82,9 @@ def subject(
             derivative if derivative is None else stateless(derivative, "derivative"),
         )
         modules = [part for part in (function, reference, derivative) if isinstance(part, Stateless)]
+        for what, part in (("reference", reference), ("derivative", derivative)):
+            if isinstance(part, Stateless):
+                _assert_alike(modules[0].module, part.module, what)
     _assert_differentiable(gathered)
     if derivative is not None:
         value = function if reference is None else reference
@@ -257,6 +260,22 @@ def stateless(module: Function, what: str = "reference") -> Stateless:
     if not isinstance(module, nn.Module):
         raise TypeError(f"the {what} of a module must be a module, got {shown(module)}")
     return Stateless(module)
+
+
+def _assert_alike(function: nn.Module, other: nn.Module, what: str) -> None:
+    """A module that is compared with another has no parameters but those that both are given.
+
+    Raises:
+        ValueError: it has one that the function has not, or of another shape.
+    """
+    own = {name: list(weight.shape) for name, weight in function.named_parameters()}
+    for name, weight in other.named_parameters():
+        if own.get(name) != list(weight.shape):
+            theirs = f"of {own[name]} in the function" if name in own else "not in the function"
+            raise ValueError(
+                f"the {what}'s parameter {name} of {list(weight.shape)} is {theirs}, which has "
+                f"{', '.join(own) or 'none'}: both are given the same, by name, so name them alike"
+            )
 
 
 def name_of(function: Function) -> str:

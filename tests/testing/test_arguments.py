@@ -190,3 +190,34 @@ def test_a_stated_derivative_that_raises_passes_no_check() -> None:
     assert report["gradcheck"].result is Result.NOT_APPLICABLE
     assert not report.passed
     assert "does not pass: gradcheck could not be tried" in str(report)
+
+
+class Scaled(nn.Module):
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(shape, dtype=torch.float64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale
+
+
+class Weighted(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(3, dtype=torch.float64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        (Weighted(), r"parameter weight of \[3\] is not in the function, which has scale"),
+        (Scaled((1,)), r"parameter scale of \[1\] is of \[3\] in the function"),
+    ],
+)
+def test_modules_that_are_compared_have_the_same_parameters(other: nn.Module, told: str) -> None:
+    for options in ({"reference": other}, {"reference": None, "derivative": other}):
+        with pytest.raises(ValueError, match=told):
+            check(Scaled((3,)), samples=["f64[2, 3]"], **options)

@@ -251,3 +251,28 @@ def test_it_needs_torch_alone() -> None:
     absent = ["torchvision", "lightning", "torchmetrics", "tensorboard", "jsonargparse", "tqdm", "PIL"]
     absent += ["matplotlib", "safetensors", "yaml", "pytest"]
     assert said_by(ALONE.format(absent=absent)) == "3 passed, 0 failed, 0 not applicable"
+
+
+def test_what_a_row_has_started_ends_with_it(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+
+    def start() -> None:
+        process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        started.write_text(str(process.pid))
+        time.sleep(600)
+
+    report = report_of(start, timeout=2)
+    assert "not done after 2 s" in report["gradients of stride 0"].detail
+    process = int(started.read_text())
+    until = time.monotonic() + 10
+    while is_alive(process) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not is_alive(process)
+
+
+def is_alive(process: int) -> bool:
+    """Whether it runs; one that has ended, and for which nobody has waited, does not."""
+    answer = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True, check=False
+    )
+    return answer.stdout.strip()[:1] not in ("", "Z")

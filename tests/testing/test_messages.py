@@ -119,3 +119,12 @@ def test_the_two_numbers_that_differ_most_are_told() -> None:
     assert "output: " in row.detail
     assert "at index (" in row.detail
     assert "expected " in row.detail
+
+
+def test_a_message_of_the_compiler_is_not_cut_at_a_colon() -> None:
+    def backend(graph: Any, inputs: Any) -> Any:
+        raise NotImplementedError("this backend compiles nothing")
+
+    (row,) = check(torch.sin, None, ["f64[2]"], only=["compile"], backend=backend).rows
+    assert row.result is Result.FAIL
+    assert "this backend compiles nothing" in row.detail
