@@ -30,7 +30,6 @@ def functions() -> list[Wild]:
                         "is saved in float32."
                     ),
                     "gradients",
-                    "uses its arguments",
                 ),
             },
         )

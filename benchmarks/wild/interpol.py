@@ -103,7 +103,8 @@ def functions() -> list[Wild]:
 
 
 def _between(image: Tensor, points: Tensor) -> Tensor:
-    """Linear interpolation along the last axis."""
+    """Linear interpolation along the last axis; 0 far outside."""
     left = points.detach().floor().long().clamp(0, image.shape[-1] - 2)
     share = points - left
-    return image[..., left] * (1 - share) + image[..., left + 1] * share
+    between = image[..., left] * (1 - share) + image[..., left + 1] * share
+    return between.where((points > -1) & (points < image.shape[-1]), 0)

@@ -28,6 +28,9 @@ def functions() -> list[Wild]:
                     "What the gradient at a NaN is where a function is made of pieces "
                     "is not agreed upon."
                 ),
+                "finite far away": by_design(
+                    "Outside the bounds gradients that lead back inside pass on purpose."
+                ),
             },
         )
     ]
