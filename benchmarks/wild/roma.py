@@ -76,7 +76,10 @@ def functions() -> list[Wild]:
 
 def _nearest_rotation(m: Tensor) -> Tensor:
     u, _, v = torch.linalg.svd(m)
-    return u @ v
+    turns = (
+        torch.linalg.det(u @ v).detach().sign()
+    )  # −1 of a reflection, of which the least axis is turned
+    return u @ torch.stack([torch.ones_like(turns), torch.ones_like(turns), turns], -1).diag_embed() @ v
 
 
 def _quaternion(r: Tensor) -> Tensor:
