@@ -17,14 +17,13 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
-from torch.autograd.gradcheck import GradcheckError
 from torch.utils import _pytree as pytree
 
 from ansnet.testing.apart import apart
 from ansnet.testing.case import Case, FailsAlone, assert_same_evaluation, call, evaluate, nodes_of
 from ansnet.testing.causes import Cause, Severity, general, page_of, severity_of
 from ansnet.testing.gradchecks import gradcheck
-from ansnet.testing.messages import summary
+from ansnet.testing.messages import is_comparison, summary
 from ansnet.testing.sources import Source, frames_of, is_harness, place_of, short, source_of
 from ansnet.testing.stand_ins import RULES, StandIn, own_function
 from ansnet.testing.stateless import Stateless
@@ -63,7 +62,7 @@ class Failure:
     @property
     def is_comparison(self) -> bool:
         """Whether two things were compared, and differ."""
-        return isinstance(self.error, (AssertionError, GradcheckError))
+        return is_comparison(self.error)
 
     @property
     def function(self) -> Any:

@@ -25,6 +25,17 @@ def summary(error: BaseException) -> str:
     return text if isinstance(error, AssertionError) else f"{type(error).__name__}: {text}"
 
 
+def is_comparison(error: BaseException) -> bool:
+    """Whether an error says that numbers are wrong: gradcheck's, or an assertion of this harness.
+
+    An ``assert`` in the code under test is an error like any other.
+    """
+    if not isinstance(error, AssertionError):
+        return type(error).__name__ == "GradcheckError"
+    frames = traceback.extract_tb(error.__traceback__)
+    return not frames or frames[-1].filename.startswith(OWN)
+
+
 def raising_line(error: BaseException) -> str:
     """The line that raised an error, as ``no message, from ops.py:12: assert x.dim() == 4``."""
     frames = traceback.extract_tb(error.__traceback__)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
-from torch.autograd.gradcheck import GradcheckError
 
 from ansnet.testing.capabilities import (
     CAPABILITIES,
@@ -34,6 +33,7 @@ from ansnet.testing.causes import Cause
 from ansnet.testing.comparison import Conditions, under
 from ansnet.testing.diagnosis import Diagnose, at_once, unknown
 from ansnet.testing.draws import DrawnInOrder
+from ansnet.testing.messages import is_comparison
 from ansnet.testing.preparation import prepared
 from ansnet.testing.report import Result, Row, summary
 from ansnet.testing.sample import is_dense
@@ -58,7 +58,6 @@ BY_AUTOGRAD_GRAD = {
     "backward twice",
 }
 WITHOUT_LIMIT = {"forward", "gradients", "gradcheck"}  # these a sparse argument does not hinder
-COMPARED = AssertionError, GradcheckError  # errors that say that numbers are wrong
 NUMBER = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?|-?\d+e[+-]?\d+")
 OF_FLOAT32 = 1e-3  # some thousand roundings: of float32's derivatives of derivatives
 
@@ -253,7 +252,7 @@ def failure(check: Capability, case: Case, failed: Exception) -> str | None:
     except NotApplicable:
         return None
     except Exception as error:
-        compared = isinstance(failed, COMPARED), isinstance(error, COMPARED)
+        compared = is_comparison(failed), is_comparison(error)
         is_excuse = not any(compared) or (all(compared) and same_numbers(failed, error))
         return summary(error) if is_excuse else None
     return None

@@ -295,3 +295,17 @@ def test_a_derivative_of_other_shapes_is_a_mistake() -> None:
     for derivative in (lambda x: 3, lambda x: x.sum(), lambda x: (x, x)):
         with pytest.raises(ValueError, match=r"derivative= returned .*, and the reference float64"):
             check(torch.sign, torch.sign, sample, derivative=derivative, isolated=False)
+
+
+def test_an_assertion_of_the_function_is_an_error_like_the_references() -> None:
+    def asserting(x: Tensor) -> Tensor:
+        assert len(x) > 0
+        return x * 2
+
+    def raising(x: Tensor) -> Tensor:
+        return x * 2 if len(x) else x.reshape(0, -1)
+
+    only = ["second derivative of empty batches"]
+    (row,) = check(asserting, raising, [Sample(numbers(2, 3))], only=only, isolated=False).rows
+    assert row.result is Result.NOT_APPLICABLE
+    assert "the reference cannot either" in row.detail
