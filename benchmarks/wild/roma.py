@@ -77,7 +77,7 @@ def functions() -> list[Wild]:
 def _nearest_rotation(m: Tensor) -> Tensor:
     u, _, v = torch.linalg.svd(m)
     turns = (
-        torch.linalg.det(u @ v).detach().sign()
+        (torch.linalg.det(u) * torch.linalg.det(v)).detach().sign()
     )  # −1 of a reflection, of which the least axis is turned
     return u @ torch.stack([torch.ones_like(turns), torch.ones_like(turns), turns], -1).diag_embed() @ v
 

@@ -87,7 +87,11 @@ def functions() -> list[Wild]:
                     "needless work",
                 ),
                 "batched gradients": defect("Batched gradients (`is_grads_batched`) raise an error."),
-                "accuracy": by_design("The nodes are too few for an interval of length 1000."),
+                **rows(
+                    by_design("The nodes are too few for a long interval."),
+                    "accuracy",
+                    "finite far away",
+                ),
             },
         ),
         Wild(
