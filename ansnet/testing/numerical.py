@@ -21,9 +21,7 @@ from ansnet.testing.comparison import assert_same
 WEIGHTS = (4 / 5, -1 / 5, 4 / 105, -1 / 280)
 STEPS = (1e-2, 3e-3, 1e-3)
 MOST = 4  # elements looked at: those that differ most
-NEAR = (
-    1e-3  # of the largest number: where a reference is further off, the two mean different derivatives
-)
+NEAR = 1e-3  # of the largest number: a reference further off means another derivative
 SURE = 0.2  # of a difference: a numerical derivative this near to one side decides for it
 
 Scalar = Callable[..., float]
