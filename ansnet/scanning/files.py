@@ -48,6 +48,8 @@ def locate(what: str) -> Package:
         return of_distribution(what)
     folder_or_file = find(what)
     if folder_or_file is None:
+        if what in sys.builtin_module_names:
+            raise NoPackageError(f"{what} is no package of Python files, but a part of Python itself")
         if path.is_dir():  # not one that can be imported, as it has another character in its name
             return of_path(path.resolve())
         return of_distribution(what)

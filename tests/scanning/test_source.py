@@ -185,6 +185,7 @@ def test_where_a_package_is_found(
         ("./nowhere", "there is no package, folder or file './nowhere'"),
         ("mypackage.nothing", "there is no package"),
         ("math", "math is no package of Python files"),
+        ("sys", "sys is no package of Python files, but a part of Python itself"),
         ("", "there is no package"),
     ):
         with pytest.raises(NoPackageError, match=told):
