@@ -68,11 +68,11 @@ def main() -> None:
                 flush=True,
             )
             rows.append(row)
+            append([row], options.results / "checks" / "check_time.csv")
     print(f"medians: cold {median(row.cold for row in rows):.1f} s", end=" ")
     print(f"for {median(row.cold_against for row in rows):.1f} s,", end=" ")
     print(f"warm {median(row.warm for row in rows):.1f} s", end=" ")
     print(f"for {median(row.warm_against for row in rows):.1f} s")
-    append(rows, options.results / "checks" / "check_time.csv")
 
 
 def compared(name: str, commit: str, other: Path, rounds: int) -> Row:
