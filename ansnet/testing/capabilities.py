@@ -22,8 +22,14 @@ from ansnet.testing.case import Case
 # Raises if a function does not have the capability; may return a note of what was left out.
 Capability = Callable[[Case], str | None]
 
+
+def capability_name(check: Capability) -> str:
+    """What a capability is called, which a function tries."""
+    return check.__name__.replace("_", " ")
+
+
 CAPABILITIES: dict[str, Capability] = {
-    check.__name__.replace("_", " "): check
+    capability_name(check): check
     for check in (
         derivatives.forward,
         derivatives.gradients,

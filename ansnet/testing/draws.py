@@ -25,14 +25,13 @@ class DrawnInOrder(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        given = args, kwargs or {}
-        if torch.Tag.nondeterministic_seeded not in func.tags:
-            return func(*args, **(kwargs or {}))
-        tensors = [leaf for leaf in pytree.tree_leaves(given) if isinstance(leaf, Tensor)]
-        if all(not is_dense(tensor) or tensor.is_contiguous() for tensor in tensors):
-            return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        tensors = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        is_ordered = all(not is_dense(tensor) or tensor.is_contiguous() for tensor in tensors)
+        if is_ordered or torch.Tag.nondeterministic_seeded not in func.tags:
+            return func(*args, **kwargs)
         in_order = {id(tensor): tensor.contiguous() for tensor in tensors if is_dense(tensor)}
-        args, kwargs = pytree.tree_map_only(Tensor, lambda t: in_order.get(id(t), t), given)
+        args, kwargs = pytree.tree_map_only(Tensor, lambda t: in_order.get(id(t), t), (args, kwargs))
         result = func(*args, **kwargs)
         if func._schema.is_mutable:
             for tensor in tensors:

@@ -21,7 +21,7 @@ def tensors_in(result: Any) -> list[Tensor]:
         return [result]
     tensors = []
     for _, part in parts_of(result):
-        tensors += [part] if isinstance(part, Tensor) else tensors_in(part)
+        tensors += tensors_in(part)
     return tensors
 
 

@@ -17,6 +17,7 @@ from ansnet.testing.capabilities import (
     IN_FLOAT64,
     MOST_SAMPLES,
     Capability,
+    capability_name,
 )
 from ansnet.testing.case import (
     BeyondReference,
@@ -200,10 +201,8 @@ def run(check: Capability, case: Case) -> str | None:
         NotApplicable: it makes no sense there, or the reference raises an error likewise.
         Exception: whatever the function, or the comparison, raises.
     """
-    in_order = case.is_random and check.__name__.replace("_", " ") in IN_MEMORY
     try:
-        with DrawnInOrder() if in_order else nullcontext():
-            return attempt(check, fresh(case))
+        return attempt(check, fresh(case))
     except (NotApplicable, FailsAlone, Vacuous):
         raise
     except Exception as failed:
@@ -219,7 +218,7 @@ def run(check: Capability, case: Case) -> str | None:
 
 def limit_of_pytorch(check: Capability, case: Case, error: Exception) -> str | None:
     """Why a capability can be asked of no function of this kind; None if there is no such reason."""
-    name = check.__name__.replace("_", " ")
+    name = capability_name(check)
     if "torch.utils.checkpoint is incompatible with .grad()" in str(error):
         return "PyTorch refuses torch.autograd.grad through a reentrant checkpoint"
     if case.adds_to_grad and name in BY_AUTOGRAD_GRAD:
@@ -235,8 +234,12 @@ def limit_of_pytorch(check: Capability, case: Case, error: Exception) -> str | N
 
 
 def attempt(check: Capability, case: Case) -> str | None:
-    """Run a check; PyTorch's forward mode, as it loads, warns of a deprecation of its own."""
-    with warnings.catch_warnings():
+    """Run a check; random numbers are drawn in the order of the axes where memory has another.
+
+    PyTorch's forward mode, as it loads, warns of a deprecation of its own.
+    """
+    in_order = case.is_random and capability_name(check) in IN_MEMORY
+    with warnings.catch_warnings(), DrawnInOrder() if in_order else nullcontext():
         warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
         return check(case)
 
