@@ -5,6 +5,7 @@ same formula in code, and its snake_case function the checks and the keyword arg
 """
 
 from ansnet.functional.activation import ReLU, relu
+from ansnet.functional.arrangements.plain import plain_sums
 from ansnet.functional.conv import Conv2d, conv2d
 from ansnet.functional.fused import BatchNormReLU2d, batch_norm_relu2d
 from ansnet.functional.linear import Linear, linear
@@ -14,7 +15,6 @@ from ansnet.functional.overlapping_pooling import FirstOverlappingMaxPool2d, Ove
 from ansnet.functional.pooling import FirstMaxPool2d, MaxPool2d, max_pool2d, relu_max_pool2d
 from ansnet.functional.shape import Reshape, flatten, reshape
 from ansnet.functional.synchronized import SumOverProcesses, SyncBatchNorm, sync_batch_norm
-from ansnet.functional.winograd import plain_sums
 
 __all__ = [
     "BatchNorm1d",

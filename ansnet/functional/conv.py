@@ -37,18 +37,8 @@ gradients do.
 Arrangements. z and x̄ are computed as they are written, by ``conv2d`` and ``conv_transpose2d``; w̄ is
 too, by ``conv2d``, wherever derivatives of it or other transformations may follow. That has a window
 as large as the image, which no kernel is made for. So where nothing but numbers is asked for, the same
-sums are taken in another order, whichever was the quickest of those measured (``benchmarks/``):
-
-- for 3 × 3 windows with S = D = 1, on a CPU, `ansnet.functional.winograd` for w̄ of images larger than
-  2 × 2, and for z and x̄ in channels-last memory where channels, filters and images are large
-  (`repays_transforms`); its rounding is another, ``with plain_sums():`` does without it;
-- for w̄ with few channels, a product of matrices: z̄ times the window's contents at each of its
-  positions (`weight_gradient_of_patches`).
-
-On a GPU that product is how w̄ is computed always, unless there are groups: in one piece, for K² times
-the memory of x, and without writing in place, so that it can be differentiated, transformed and
-compiled (`weight_gradient_of_rows`). So it is on a CPU where no two windows share an element of x
-(1 × 1 windows, strides of K and more), for then the patches are no larger than x.
+sums are taken in another order, whichever was the quickest of those measured:
+`ansnet.functional.arrangements`. ``with plain_sums():`` does without them.
 
 Source: the notebook, "Dvourozměrná konvoluce jako diferencovatelná funkce". For the arithmetic of
 the sizes: Dumoulin and Visin, *A guide to convolution arithmetic for deep learning* (2016), eq. 14.
@@ -63,7 +53,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ansnet.functional import winograd
 from ansnet.functional.arguments import (
     Size2,
     as_pair,
@@ -71,11 +60,12 @@ from ansnet.functional.arguments import (
     in_memory_format,
     is_channels_last,
 )
+from ansnet.functional.arrangements import grouped, patches, side_by_side, winograd
+from ansnet.functional.arrangements.plain import allowed, may_be_rearranged
 from ansnet.functional.function import (
     as_new,
     calls_for_operator,
     compilable,
-    only_numbers,
     save,
     saved,
     where_needed,
@@ -98,20 +88,14 @@ class Conv2d(torch.autograd.Function):
     def forward(
         x: Tensor, w: Tensor, b: Tensor | None, stride: Pair, padding: Pair, dilation: Pair, groups: int
     ) -> Tensor:
-        suits = suits_winograd(x, w, w.shape[2:], stride, dilation, groups)
-        suits = suits and (b is None or b.dtype == x.dtype)  # or else PyTorch's error
-        if suits and repays_transforms(x, len(w)) and winograd.allowed():
-            z = winograd.convolve(x, w, b, padding)
-            if is_finite(z):
-                return as_new(z)
-        return as_new(F.conv2d(x, w, b, stride, padding, dilation, groups))
+        return as_new(convolution(x, w, b, stride, padding, dilation, groups, plain=not allowed()))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         x, w, _, ctx.stride, ctx.padding, ctx.dilation, ctx.groups = inputs
         needs_grad_x, needs_grad_w, *_ = ctx.needs_input_grad
         ctx.image_size, ctx.window_size = x.shape[2:], w.shape[2:]
-        ctx.plain, ctx.channels_last = not winograd.allowed(), is_channels_last(w)
+        ctx.plain, ctx.channels_last = not allowed(), is_channels_last(w)
         save(ctx, (where_needed(needs_grad_w, x), where_needed(needs_grad_x, w)), (x, w))
 
     @staticmethod
@@ -144,6 +128,28 @@ class Conv2d(torch.autograd.Function):
 apply_conv2d = compilable(Conv2d)
 
 
+def convolution(
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    plain: bool = False,
+) -> Tensor:
+    """Z = conv2(x, w, b; S, P, D)."""
+    given = (x, w) if b is None else (x, w, b)  # of different dtypes: PyTorch's error
+    if not plain and may_be_rearranged(*given):
+        if winograd.suits(x, w, len(w), stride, dilation, groups):
+            z = winograd.convolve(x, w, b, padding)
+            if winograd.is_finite(z):
+                return z
+        if side_by_side.suits(x, stride):
+            return side_by_side.convolve(x, w, b, padding, dilation, groups)
+    return F.conv2d(x, w, b, stride, padding, dilation, groups)
+
+
 def input_gradient(
     grad_z: Tensor,
     w: Tensor,
@@ -155,11 +161,15 @@ def input_gradient(
     plain: bool = False,
 ) -> Tensor:
     """x̄ = conv2ᵀ(z̄, w; S, P, D), with the output padding that gives it the shape of x."""
-    suits = not plain and suits_winograd(grad_z, w, w.shape[2:], stride, dilation, groups)
-    if suits and repays_transforms(grad_z, w.shape[1]):
-        grad_x = winograd.input_gradient(grad_z, w, padding)
-        if is_finite(grad_x):
-            return grad_x
+    if not plain and may_be_rearranged(grad_z, w):
+        if winograd.suits(grad_z, w, w.shape[1], stride, dilation, groups):
+            grad_x = winograd.input_gradient(grad_z, w, padding)
+            if winograd.is_finite(grad_x):
+                return grad_x
+        if side_by_side.suits(grad_z, stride):
+            return side_by_side.input_gradient(grad_z, w, padding, dilation, groups)
+        if grouped.suits_input_gradient(w, stride, padding, dilation, groups):
+            return grouped.input_gradient(grad_z, w, padding, dilation, groups)
     sizes = image_size, grad_z.shape[2:], w.shape[2:]
     O = output_padding(*sizes, stride, padding, dilation)  # noqa: E741
     return F.conv_transpose2d(grad_z, w, None, stride, padding, O, groups, dilation)
@@ -197,16 +207,24 @@ def weight_gradient(
     """
     geometry = window_size, stride, padding, dilation
     if len(x) == 0:  # a sum over no images, which conv2d refuses, is 0 in whichever group
-        return weight_gradient_of_rows(x[:, : x.shape[1] // groups], grad_z, *geometry)
-    suits = not plain and suits_winograd(x, grad_z, window_size, stride, dilation, groups)
-    if suits and repays_transforms_of_gradient(x, grad_z):
-        grad_w = winograd.weight_gradient(x, grad_z, padding)
-        if is_finite(grad_w):
-            return grad_w
-    if groups == 1 and (x.device.type == "cuda" or stand_apart(window_size, stride, dilation)):
-        return weight_gradient_of_rows(x, grad_z, *geometry)
-    if suits_patches(x, grad_z, groups):
-        return weight_gradient_of_patches(x, grad_z, *geometry)
+        return patches.weight_gradient_of_rows(x[:, : x.shape[1] // groups], grad_z, *geometry)
+    only_numbers = may_be_rearranged(x, grad_z)
+    if not plain and only_numbers:
+        if winograd.suits_weight_gradient(x, grad_z, window_size, stride, dilation, groups):
+            grad_w = winograd.weight_gradient(x, grad_z, padding)
+            if winograd.is_finite(grad_w):
+                return grad_w
+        if side_by_side.suits_weight_gradient(x, grad_z, stride, dilation, groups):
+            return side_by_side.weight_gradient(x, grad_z, padding)
+        if grouped.suits_weight_gradient(x, grad_z, window_size, groups):
+            return grouped.weight_gradient(x, grad_z, *geometry)
+    apart = patches.stand_apart(window_size, stride, dilation)
+    if groups == 1 and (x.device.type == "cuda" or apart):
+        return patches.weight_gradient_of_rows(x, grad_z, *geometry)
+    if only_numbers and patches.suits(x, grad_z, stride, dilation, groups):
+        return patches.weight_gradient(x, grad_z, *geometry, groups)
+    if groups > 1:  # for which that kernel is slow in other memory
+        x, grad_z = x.contiguous(), grad_z.contiguous()
     channels = x.unflatten(1, (groups, -1)).permute(2, 1, 0, 3, 4).flatten(1, 2)  # C/G × G·N × M × M
     windows = grad_z.transpose(0, 1)  # F × N × Q × Q
     O_h, O_w = output_padding(x.shape[2:], grad_z.shape[2:], *geometry)
@@ -224,105 +242,6 @@ def weight_gradient(
 def bias_gradient(grad_z: Tensor) -> Tensor:
     """b̄[f] = Σ_n Σ_u Σ_v z̄[n,f,u,v], image by image."""
     return grad_z.sum((2, 3)).sum(0)
-
-
-def weight_gradient_of_patches(
-    x: Tensor, grad_z: Tensor, window_size: Pair, stride: Pair, padding: Pair, dilation: Pair
-) -> Tensor:
-    """w̄[f,c,i,j] = Σ z̄[n,f,u,v] · x[n, c, S·u + D·i − P, S·v + D·j − P] as a product of matrices.
-
-    One has a row for each c, i, j, the other a column for each f. The sum runs over n, u, v, for a few
-    images at a time, so that the patches, K² times as large as x, stay in the cache.
-    """
-    (K_h, K_w), (P_h, P_w), C, num_filters = window_size, padding, x.shape[1], grad_z.shape[1]
-    padded = F.pad(x.contiguous(), (P_w, P_w, P_h, P_h))
-    patches = window_contents(padded, 2, window_size, stride, dilation).permute(1, 4, 5, 0, 2, 3)
-    gradients = grad_z.permute(0, 2, 3, 1)
-    size = max(1, PATCH_ELEMENTS // patches[:, :, :, 0].numel())
-    grad_w = x.new_zeros(C * K_h * K_w, num_filters)
-    for start in range(0, len(x), size):
-        columns = patches.narrow(3, start, min(size, len(x) - start)).reshape(len(grad_w), -1)
-        grad_w.addmm_(columns, gradients[start : start + size].reshape(-1, num_filters))
-    return grad_w.view(C, K_h, K_w, num_filters).permute(3, 0, 1, 2)
-
-
-# How many numbers the patches of one product may have: 2 MB in float32 stay in a core's cache.
-PATCH_ELEMENTS = 2**19
-
-
-def weight_gradient_of_rows(
-    x: Tensor, grad_z: Tensor, window_size: Pair, stride: Pair, padding: Pair, dilation: Pair
-) -> Tensor:
-    """The same product with a row for each n, u, v, as channels-last memory has them: w̄ = z̄ᵀ X.
-
-    Row (n,u,v) of z̄ holds the filters, that of X the window's contents there, in the order i, j, c.
-    """
-    (K_h, K_w), (P_h, P_w), C = window_size, padding, x.shape[1]
-    N, num_filters, Q_h, Q_w = grad_z.shape
-    padded = x.movedim(1, -1)
-    if P_h or P_w:
-        padded = F.pad(padded, (0, 0, P_w, P_w, P_h, P_h))
-    patches = window_contents(padded, 1, window_size, stride, dilation).movedim(3, -1)
-    rows = patches.reshape(N * Q_h * Q_w, K_h * K_w * C)
-    grad_w = grad_z.movedim(1, -1).reshape(N * Q_h * Q_w, num_filters).T @ rows
-    return grad_w.view(num_filters, K_h, K_w, C).movedim(-1, 1)
-
-
-def window_contents(
-    padded: Tensor, axis: int, window_size: Pair, stride: Pair, dilation: Pair
-) -> Tensor:
-    """What the window holds at each of its positions, a view: K_h × K_w are added behind all axes.
-
-    Rows and columns are the axes ``axis`` and ``axis + 1``, and become those of the positions.
-    """
-    span_h, span_w = (D * (K - 1) + 1 for K, D in zip(window_size, dilation, strict=True))
-    spans = padded.unfold(axis, span_h, stride[0]).unfold(axis + 1, span_w, stride[1])
-    return spans[..., :: dilation[0], :: dilation[1]]
-
-
-def suits_winograd(
-    x: Tensor, w: Tensor, window_size: Sequence[int], stride: Pair, dilation: Pair, groups: int
-) -> bool:
-    """Whether `ansnet.functional.winograd` has this convolution, and only numbers are asked for."""
-    plain = tuple(window_size) == (3, 3) and stride == dilation == (1, 1) and groups == 1
-    precise = x.dtype == w.dtype and x.dtype in (torch.float32, torch.float64)
-    return plain and precise and x.device.type == "cpu" and only_numbers(x, w)
-
-
-def repays_transforms(x: Tensor, num_filters: int) -> bool:
-    """Whether multiplications saved in a convolution of x outweigh the transforms, as measured.
-
-    In contiguous memory they do not outweigh the precision lost: PyTorch's kernel for it is four times
-    as precise as that for channels-last.
-    """
-    C, M_h, M_w = x.shape[1:]
-    large = min(C, num_filters) >= 256 and C * num_filters * M_h * M_w >= 2**23
-    return large and x.is_contiguous(memory_format=torch.channels_last)
-
-
-def repays_transforms_of_gradient(x: Tensor, grad_z: Tensor) -> bool:
-    """The same of the weight gradient, whose other arrangement is slower."""
-    return min(x.shape[1], grad_z.shape[1]) >= 64 and min(grad_z.shape[2:]) > 2
-
-
-def is_finite(result: Tensor) -> bool:
-    """Whether Winograd's sums are to be believed: in its tiles an infinite number reaches all others.
-
-    Nor can they be where finite numbers are so large that the transforms, or this sum, overflow.
-    """
-    return bool(result.sum().isfinite())
-
-
-def stand_apart(window_size: Pair, stride: Pair, dilation: Pair) -> bool:
-    """Whether no two windows share an element of x, so that all patches are no larger than x."""
-    spans = (D * (K - 1) + 1 for K, D in zip(window_size, dilation, strict=True))
-    return all(span <= S for S, span in zip(stride, spans, strict=True))
-
-
-def suits_patches(x: Tensor, grad_z: Tensor, groups: int) -> bool:
-    """Whether `weight_gradient_of_patches` is the quicker one, and only numbers are asked for."""
-    large = grad_z.shape[2:].numel() >= 256
-    return large and groups == 1 and x.device.type == "cpu" and only_numbers(x, grad_z)
 
 
 def conv2d(

@@ -35,15 +35,19 @@ from ansnet.functional.function import calls_for_operator, first_derivative_only
 from ansnet.functional.kernel import if_short, kernel
 from ansnet.functional.normalization import (
     BatchNorm1d,
-    affine,
     apply_batch_norm2d,
     asked_for,
     batch_norm2d,
     channels_behind,
     channels_in_front,
     checked_batch_norm,
-    gradients_by_batch,
-    normalised_by_batch,
+    gradient_of_rows,
+    line,
+    number_of_rows,
+    scale,
+    statistics,
+    sums_of_products,
+    through_statistics,
 )
 from ansnet.functional.pooling import (
     Pair,
@@ -67,8 +71,11 @@ class BatchNormReLU2d(torch.autograd.Function):
     def forward(
         x: Tensor, gamma: Tensor | None, beta: Tensor | None, eps: float, window_size: Pair | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        function = if_short(normalise_and_pool, prod(window_size or (1, 1)))
-        return function(in_order(x), gamma, beta, eps, window_size)
+        x = in_order(x)
+        mu, v = statistics(channels_behind(x))
+        function = if_short(rectified, prod(window_size or (1, 1)))
+        z, place = function(x, scale(gamma, v, eps), beta, mu, window_size)
+        return z, mu, v, place
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
@@ -84,72 +91,83 @@ class BatchNormReLU2d(torch.autograd.Function):
         ctx: Any, grad_z: Tensor, grad_mu: Tensor, grad_v: Tensor, _: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         x, gamma, beta, mu, v, place = saved(ctx, ctx.for_backward)
-        inputs = x, gamma, beta, place, grad_z, mu, v
-        options = ctx.eps, ctx.window_size, ctx.channels_last
+        gamma_r = scale(gamma, v, ctx.eps)
+        inputs = x, gamma_r, beta, place, grad_z, mu, ctx.window_size, ctx.channels_last
         grads: tuple[Tensor | None, ...]
         if ctx.needs_input_grad[0] and (place is None or ctx.channels_last):
-            grads = asked_for(ctx, gradients(*inputs, grad_mu, grad_v, *options))
+            N = number_of_rows(channels_behind(x))
+            constant, slope, grad_gamma, grad_beta = through_statistics(
+                *sums(*inputs), grad_mu, grad_v, gamma_r, v, ctx.eps, N
+            )
+            grads = asked_for(ctx, (gradient(*inputs, constant, slope), grad_gamma, grad_beta))
         else:  # in contiguous memory one code for both, pooling's and this, is the slower one
-            grad_rows = channels_behind(gradient_of_y(*inputs, *options))
-            rows, statistics = channels_behind(x), (grad_mu, grad_v)
-            grad_x, *others = BatchNorm1d.gradients(ctx, rows, gamma, mu, v, grad_rows, *statistics)
+            grad_rows = channels_behind(gradient_of_y(*inputs))
+            rows, given = channels_behind(x), (grad_mu, grad_v)
+            grad_x, *others = BatchNorm1d.gradients(ctx, rows, gamma, mu, v, grad_rows, *given)
             grads = channels_in_front(grad_x), *others
         return *grads, None, None
 
 
 @kernel
-def normalise_and_pool(
-    x: Tensor, gamma: Tensor | None, beta: Tensor | None, eps: float, window_size: Pair | None
-) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-    """The whole of the forward: z, μ, v and p."""
-    y, mu, v = normalised_by_batch(channels_behind(x), gamma, beta, eps)
+def rectified(
+    x: Tensor, gamma_r: Tensor, beta: Tensor | None, mu: Tensor, window_size: Pair | None
+) -> tuple[Tensor, Tensor | None]:
+    """The forward after μ and v: z and p."""
+    y = channels_in_front(line(channels_behind(x), gamma_r, beta, mu))
     if window_size is None:
-        return channels_in_front(y).clamp(min=0), mu, v, None
-    z, place = if_short(first_maxima, prod(window_size))(channels_in_front(y), window_size, True)
-    return z, mu, v, place
+        return y.clamp(min=0), None
+    return if_short(first_maxima, prod(window_size))(y, window_size, True)
 
 
 @kernel
-def gradients(
+def sums(
     x: Tensor,
-    gamma: Tensor | None,
+    gamma_r: Tensor,
     beta: Tensor | None,
     place: Tensor | None,
     grad_z: Tensor,
     mu: Tensor,
-    v: Tensor,
-    grad_mu: Tensor,
-    grad_v: Tensor,
-    eps: float,
     window_size: Pair | None,
     channels_last: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The whole of the backward: x̄, γ̄, β̄."""
-    grad_y = gradient_of_y(x, gamma, beta, place, grad_z, mu, v, eps, window_size, channels_last)
+) -> tuple[Tensor, Tensor]:
+    """Σ ȳ and Σ ȳ · (x − μ) of each channel."""
+    grad_y = gradient_of_y(x, gamma_r, beta, place, grad_z, mu, window_size, channels_last)
+    return sums_of_products(channels_behind(x), channels_behind(grad_y), mu)
+
+
+@kernel
+def gradient(
+    x: Tensor,
+    gamma_r: Tensor,
+    beta: Tensor | None,
+    place: Tensor | None,
+    grad_z: Tensor,
+    mu: Tensor,
+    window_size: Pair | None,
+    channels_last: bool,
+    constant: Tensor,
+    slope: Tensor,
+) -> Tensor:
+    """x̄, from what the sums have given."""
+    grad_y = gradient_of_y(x, gamma_r, beta, place, grad_z, mu, window_size, channels_last)
     rows, grad_rows = channels_behind(x), channels_behind(grad_y)
-    grads = gradients_by_batch(rows, grad_rows, grad_mu, grad_v, gamma, mu, v, eps)
-    grad_x, grad_gamma, grad_beta = grads
-    grad_x = channels_in_front(grad_x)
-    if channels_last:
-        grad_x = in_memory_format(grad_x, channels_last)
-    return grad_x, grad_gamma, grad_beta
+    grad_x = channels_in_front(gradient_of_rows(rows, grad_rows, mu, gamma_r, constant, slope))
+    return in_memory_format(grad_x, channels_last) if channels_last else grad_x
 
 
 def gradient_of_y(
     x: Tensor,
-    gamma: Tensor | None,
+    gamma_r: Tensor,
     beta: Tensor | None,
     place: Tensor | None,
     grad_z: Tensor,
     mu: Tensor,
-    v: Tensor,
-    eps: float,
     window_size: Pair | None,
     channels_last: bool,
 ) -> Tensor:
     """ȳ, by ReLU's formula or by pooling's."""
     if window_size is None or place is None:
-        y = affine(channels_behind(x), gamma, beta, mu, v, eps)
+        y = line(channels_behind(x), gamma_r, beta, mu)
         return channels_in_front(where_positive(y, channels_behind(grad_z)))
     height, width = x.shape[2:]
     return to_place(grad_z, place, window_size, (height, width), channels_last)

@@ -105,11 +105,12 @@ class BatchNorm1d(torch.autograd.Function):
         eps: float,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         if training:
-            z, mu, v = normalised_by_batch(x, gamma, beta, eps)
+            mu, v = statistics(x)
+            z = affine(x, gamma, beta, mu, v, eps)
             return as_new(z), batched_as(z, mu), batched_as(z, v)
         assert running_mean is not None
         assert running_var is not None
-        return normalised(x, gamma, beta, running_mean, running_var, eps), None, None
+        return affine(x, gamma, beta, running_mean, running_var, eps), None, None
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
@@ -231,29 +232,6 @@ def channels_in_front(x: OptionalTensor) -> OptionalTensor:
     return None if x is None else x.movedim(-1, 1)
 
 
-@kernel
-def normalised_by_batch(
-    x: Tensor, gamma: Tensor | None, beta: Tensor | None, eps: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Z, μ, v from the rows of x themselves."""
-    mu, v = statistics(x)
-    return affine(x, gamma, beta, mu, v, eps), mu, v
-
-
-@kernel
-def normalised(
-    x: Tensor,
-    gamma: Tensor | None,
-    beta: Tensor | None,
-    running_mean: Tensor,
-    running_var: Tensor,
-    eps: float,
-) -> Tensor:
-    """Z by the running averages."""
-    return affine(x, gamma, beta, running_mean, running_var, eps)
-
-
-@kernel
 def gradients_by_batch(
     x: Tensor,
     grad_z: Tensor,
@@ -265,15 +243,46 @@ def gradients_by_batch(
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """x̄, γ̄, β̄ where μ and v are those of x."""
-    N, grad_z = number_of_rows(x), at_least_float32(grad_z)
-    centred, r, gamma_r = at_least_float32(x) - mu, rsqrt(v + eps), scale(gamma, v, eps)
-    grad_beta = sum_of_rows(grad_z)
-    grad_gamma = sum_of_rows(grad_z * centred) * r
+    gamma_r, N = scale(gamma, v, eps), number_of_rows(x)
+    sums = sums_of_products(x, grad_z, mu)
+    constant, slope, grad_gamma, grad_beta = through_statistics(
+        *sums, grad_mu, grad_v, gamma_r, v, eps, N
+    )
+    return gradient_of_rows(x, grad_z, mu, gamma_r, constant, slope), grad_gamma, grad_beta
+
+
+@kernel
+def sums_of_products(x: Tensor, grad_z: Tensor, mu: Tensor) -> tuple[Tensor, Tensor]:
+    """Σ_n z̄[n] and Σ_n z̄[n] · (x[n] − μ)."""
+    grad_z, centred = at_least_float32(grad_z), at_least_float32(x) - mu
+    return sum_of_rows(grad_z), sum_of_rows(grad_z * centred)
+
+
+def through_statistics(
+    grad_beta: Tensor,
+    products: Tensor,
+    grad_mu: Tensor,
+    grad_v: Tensor,
+    gamma_r: Tensor,
+    v: Tensor,
+    eps: float,
+    N: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """m̄/N and 2 s̄/N, which are what x̄ has besides γ · r · z̄; then γ̄ and β̄."""
+    r = rsqrt(v + eps)
+    grad_gamma = products * r
     whole_grad_mu = grad_mu - gamma_r * grad_beta
     whole_grad_v = grad_v - gamma_r * r * grad_gamma / 2
-    through_statistics = torch.addcmul(whole_grad_mu / N, centred, 2 * whole_grad_v / N)
-    grad_x = torch.addcmul(through_statistics, gamma_r, grad_z)
-    return as_dtype(grad_x, x.dtype), grad_gamma, grad_beta
+    return whole_grad_mu / N, 2 * whole_grad_v / N, grad_gamma, grad_beta
+
+
+@kernel
+def gradient_of_rows(
+    x: Tensor, grad_z: Tensor, mu: Tensor, gamma_r: Tensor, constant: Tensor, slope: Tensor
+) -> Tensor:
+    """x̄ = γ · r · z̄ + m̄/N + 2 s̄ (x − μ)/N."""
+    plane = torch.addcmul(constant, at_least_float32(x) - mu, slope)
+    return as_dtype(torch.addcmul(plane, gamma_r, at_least_float32(grad_z)), x.dtype)
 
 
 def asked_for(
@@ -297,15 +306,16 @@ def gradients_of_parameters(
     )
 
 
+@kernel
 def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """μ and v of the rows of x in one pass, by ``v = E[(x − k)²] − (E[x − k])²`` with k the first row.
 
     The difference multiplies the error of rounding by (μ − k)²/v, which is N at most: the first row is
     one of those that v is the mean of. So sums are in float64, 2²⁹ times as precise as float32. Where
-    there is no wider type, x is read twice.
+    there is no wider type, x is read twice; and where x is in half precision, for it is quickly read.
     """
-    x, N = at_least_float32(x), number_of_rows(x)
-    if x.dtype == torch.float64 or x.device.type == "mps":
+    half, x, N = x.dtype.itemsize < 4, at_least_float32(x), number_of_rows(x)
+    if half or x.dtype == torch.float64 or x.device.type == "mps":
         mu = sum_of_rows(x) / N
         return mu, sum_of_rows((x - mu).square()) / N
     k = first_row(x).double()
@@ -335,7 +345,13 @@ def affine(
     eps: float,
 ) -> Tensor:
     """The affine z = γ · r · (x − μ) + β."""
-    centred, gamma_r = at_least_float32(x) - at_least_float32(mu), scale(gamma, v, eps)
+    return line(x, scale(gamma, v, eps), beta, mu)
+
+
+@kernel
+def line(x: Tensor, gamma_r: Tensor, beta: Tensor | None, mu: Tensor) -> Tensor:
+    """The same, γ · r given: generated code would take the root anew for each element."""
+    centred = at_least_float32(x) - at_least_float32(mu)
     z = centred * gamma_r if beta is None else torch.addcmul(beta, centred, gamma_r)
     return as_dtype(z, x.dtype)
 

@@ -144,7 +144,7 @@ apply_first_overlapping_max_pool2d = compilable(FirstOverlappingMaxPool2d)
 
 def is_maximum(x: Tensor, z: Tensor) -> Tensor:
     """Whether an element equals its window's maximum, as each NaN does in a window that holds one."""
-    return (x == z) | x.isnan()
+    return (x == z) | (x != x)
 
 
 def maxima(x: Tensor, windows: Windows) -> Tensor:
@@ -176,7 +176,7 @@ def first_maxima_of(
     first, *others = places(image, windows, size)
     z, place = first, start.expand_as(first)
     for number, value in enumerate(others, start=1):
-        larger = (value > z) | value.isnan()
+        larger = (value > z) | (value != value)
         z, place = torch.maximum(z, value), torch.where(larger, number, place)
     return z.clone(), place.to(smallest_int(number_of_places(windows)))
 

@@ -173,11 +173,12 @@ def first_maxima(x: Tensor, window_size: Pair, rectified: bool) -> tuple[Tensor,
 def first_largest(values: Sequence[Tensor], places: Sequence[float | Tensor]) -> tuple[Tensor, Tensor]:
     """The largest value and its place. Not a number is larger than any, and the last of them largest.
 
-    Places are counted in float32, since generated code compares numbers of one width best.
+    Places are counted in float32, since generated code compares numbers of one width best; and
+    `torch.isnan` it asks of one number after the other.
     """
     z, place = values[0], torch.zeros_like(values[0], dtype=torch.float32) + places[0]
     for value, its_place in zip(values[1:], places[1:], strict=True):
-        larger = (value > z) | value.isnan()
+        larger = (value > z) | (value != value)
         z, place = torch.maximum(z, value), torch.where(larger, its_place, place)
     return z, place
 

@@ -119,7 +119,7 @@ class SyncBatchNorm(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         rows = channels_behind(in_order(x))
         mu, v, N = statistics_of_all(rows, group)
-        z = normalised(rows, gamma, beta, mu, v, eps)
+        z = affine(rows, gamma, beta, mu, v, eps)
         return as_new(channels_in_front(z)), mu, v, N
 
     @staticmethod
@@ -188,21 +188,7 @@ def own_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     if number_of_rows(x) == 0:
         zeros = at_least_float32(x.new_zeros(x.shape[-1]))
         return zeros, zeros
-    return statistics_of_rows(x)
-
-
-@kernel
-def statistics_of_rows(x: Tensor) -> tuple[Tensor, Tensor]:
-    """μ_p and v_p."""
     return statistics(x)
-
-
-@kernel
-def normalised(
-    x: Tensor, gamma: Tensor | None, beta: Tensor | None, mu: Tensor, v: Tensor, eps: float
-) -> Tensor:
-    """z_p by the μ and v of all."""
-    return affine(x, gamma, beta, mu, v, eps)
 
 
 @kernel

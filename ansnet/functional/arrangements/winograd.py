@@ -40,7 +40,7 @@ the digits that the spike's has. As a whole z and x̄ have, of random numbers, a
 memory; with transforms in float64 95 % of it are left. The points 0, ±√½, ±√2 and ∞ leave half of the
 error of the customary 0, ±1, ±2, ∞. ``docs/accuracy.md`` has the measurements.
 
-With `plain_sums` the formulas are computed as they are written::
+With `ansnet.functional.plain_sums` the formulas are computed as they are written::
 
     with plain_sums():
         z = conv2d(x, w)  # and the gradients of this z
@@ -55,9 +55,7 @@ analysis and improving the accuracy of Winograd convolution* (2020).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Sequence
 from functools import cache
 from math import ceil, prod, sqrt
 
@@ -73,32 +71,49 @@ SUMMED_TILES = 64  # at once, for w̄, which sums over them: the shorter the sum
 POINTS = {4: (0.0, sqrt(0.5), -sqrt(0.5), sqrt(2.0), -sqrt(2.0)), 2: (0.0, 1.0, -1.0)}
 
 
-@contextmanager
-def plain_sums() -> Iterator[None]:
-    """Convolutions within, and their gradients, are computed as their formulas are written.
+def suits(x: Tensor, w: Tensor, num_filters: int, stride: Pair, dilation: Pair, groups: int) -> bool:
+    """Whether multiplications saved in a convolution of x outweigh the transforms, as measured.
 
-    More slowly, where Winograd's sums would be quicker; with the rounding of PyTorch's own kernels.
-
-    Example:
-        >>> from ansnet.functional import conv2d, plain_sums
-        >>> with plain_sums():
-        ...     z = conv2d(torch.ones(1, 1, 3, 3), torch.ones(1, 1, 3, 3))
-        >>> z
-        tensor([[[[9.]]]])
+    Those of x by many filters and channels, those of the windows by many tiles. In contiguous memory
+    they do not outweigh the precision lost: PyTorch's kernel for it is four times as precise as that
+    for channels-last.
     """
-    token = PLAIN.set(True)
-    try:
-        yield
-    finally:
-        PLAIN.reset(token)
+    if not is_of_this_kind(x, w.shape[2:], stride, dilation, groups):
+        return False
+    C = x.shape[1]
+    large = min(C, num_filters) >= 128 and max(C, num_filters) >= 256 and number_of_tiles(x) >= 64
+    return large and min(x.shape[2:]) > 2 and x.is_contiguous(memory_format=torch.channels_last)
 
 
-def allowed() -> bool:
-    """Whether this runs outside of `plain_sums`; in what is compiled nothing depends on it."""
-    return torch.compiler.is_compiling() or not PLAIN.get()
+def suits_weight_gradient(
+    x: Tensor, grad_z: Tensor, window_size: Pair, stride: Pair, dilation: Pair, groups: int
+) -> bool:
+    """The same of the weight gradient, whose other arrangements are slower."""
+    if not is_of_this_kind(x, window_size, stride, dilation, groups):
+        return False
+    many = min(x.shape[1], grad_z.shape[1]) >= 64 and number_of_tiles(grad_z) >= 16
+    return many and min(grad_z.shape[2:]) > 2
 
 
-PLAIN = ContextVar("plain sums", default=False)
+def is_of_this_kind(
+    x: Tensor, window_size: Sequence[int], stride: Pair, dilation: Pair, groups: int
+) -> bool:
+    """Whether windows are 3 × 3, S = D = 1, without groups; and numbers not in half precision."""
+    plain = tuple(window_size) == (3, 3) and stride == dilation == (1, 1) and groups == 1
+    return plain and x.dtype in (torch.float32, torch.float64)
+
+
+def number_of_tiles(x: Tensor) -> int:
+    """In all images, at 4 × 4 results each."""
+    return len(x) * ceil(x.shape[2] / 4) * ceil(x.shape[3] / 4)
+
+
+def is_finite(result: Tensor) -> bool:
+    """Whether these sums are to be believed: in a tile an infinite number reaches all others.
+
+    Nor can they be where finite numbers are so large that the transforms, or this sum, overflow.
+    """
+    return bool(result.sum().isfinite())
 
 
 def convolve(x: Tensor, w: Tensor, b: Tensor | None, padding: Pair) -> Tensor:
