@@ -53,15 +53,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ansnet.functional import arrangements
 from ansnet.functional.arguments import (
     Size2,
+    as_dtype,
     as_pair,
+    at_least_float32,
     cast_for_autocast,
     in_memory_format,
     is_channels_last,
 )
-from ansnet.functional.arrangements import grouped, patches, side_by_side, winograd
-from ansnet.functional.arrangements.plain import allowed, may_be_rearranged
+from ansnet.functional.arrangements.patches import weight_gradient_of_rows
+from ansnet.functional.arrangements.plain import allowed
 from ansnet.functional.function import (
     as_new,
     calls_for_operator,
@@ -139,14 +142,9 @@ def convolution(
     plain: bool = False,
 ) -> Tensor:
     """Z = conv2(x, w, b; S, P, D)."""
-    given = (x, w) if b is None else (x, w, b)  # of different dtypes: PyTorch's error
-    if not plain and may_be_rearranged(*given):
-        if winograd.suits(x, w, len(w), stride, dilation, groups):
-            z = winograd.convolve(x, w, b, padding)
-            if winograd.is_finite(z):
-                return z
-        if side_by_side.suits(x, stride):
-            return side_by_side.convolve(x, w, b, padding, dilation, groups)
+    z = None if plain else arrangements.convolution(x, w, b, stride, padding, dilation, groups)
+    if z is not None:
+        return z
     return F.conv2d(x, w, b, stride, padding, dilation, groups)
 
 
@@ -161,15 +159,10 @@ def input_gradient(
     plain: bool = False,
 ) -> Tensor:
     """x̄ = conv2ᵀ(z̄, w; S, P, D), with the output padding that gives it the shape of x."""
-    if not plain and may_be_rearranged(grad_z, w):
-        if winograd.suits(grad_z, w, w.shape[1], stride, dilation, groups):
-            grad_x = winograd.input_gradient(grad_z, w, padding)
-            if winograd.is_finite(grad_x):
-                return grad_x
-        if side_by_side.suits(grad_z, stride):
-            return side_by_side.input_gradient(grad_z, w, padding, dilation, groups)
-        if grouped.suits_input_gradient(w, stride, padding, dilation, groups):
-            return grouped.input_gradient(grad_z, w, padding, dilation, groups)
+    hyperparameters = stride, padding, dilation, groups
+    grad_x = None if plain else arrangements.input_gradient(grad_z, w, *hyperparameters)
+    if grad_x is not None:
+        return grad_x
     sizes = image_size, grad_z.shape[2:], w.shape[2:]
     O = output_padding(*sizes, stride, padding, dilation)  # noqa: E741
     return F.conv_transpose2d(grad_z, w, None, stride, padding, O, groups, dilation)
@@ -207,22 +200,10 @@ def weight_gradient(
     """
     geometry = window_size, stride, padding, dilation
     if len(x) == 0:  # a sum over no images, which conv2d refuses, is 0 in whichever group
-        return patches.weight_gradient_of_rows(x[:, : x.shape[1] // groups], grad_z, *geometry)
-    only_numbers = may_be_rearranged(x, grad_z)
-    if not plain and only_numbers:
-        if winograd.suits_weight_gradient(x, grad_z, window_size, stride, dilation, groups):
-            grad_w = winograd.weight_gradient(x, grad_z, padding)
-            if winograd.is_finite(grad_w):
-                return grad_w
-        if side_by_side.suits_weight_gradient(x, grad_z, stride, dilation, groups):
-            return side_by_side.weight_gradient(x, grad_z, padding)
-        if grouped.suits_weight_gradient(x, grad_z, window_size, groups):
-            return grouped.weight_gradient(x, grad_z, *geometry)
-    apart = patches.stand_apart(window_size, stride, dilation)
-    if groups == 1 and (x.device.type == "cuda" or apart):
-        return patches.weight_gradient_of_rows(x, grad_z, *geometry)
-    if only_numbers and patches.suits(x, grad_z, stride, dilation, groups):
-        return patches.weight_gradient(x, grad_z, *geometry, groups)
+        return weight_gradient_of_rows(x[:, : x.shape[1] // groups], grad_z, *geometry)
+    arranged = arrangements.weight_gradient(x, grad_z, *geometry, groups, plain)
+    if arranged is not None:
+        return arranged
     if groups > 1:  # for which that kernel is slow in other memory
         x, grad_z = x.contiguous(), grad_z.contiguous()
     channels = x.unflatten(1, (groups, -1)).permute(2, 1, 0, 3, 4).flatten(1, 2)  # C/G × G·N × M × M
@@ -241,7 +222,7 @@ def weight_gradient(
 @kernel
 def bias_gradient(grad_z: Tensor) -> Tensor:
     """b̄[f] = Σ_n Σ_u Σ_v z̄[n,f,u,v], image by image."""
-    return grad_z.sum((2, 3)).sum(0)
+    return as_dtype(at_least_float32(grad_z).sum((2, 3)).sum(0), grad_z.dtype)
 
 
 def conv2d(

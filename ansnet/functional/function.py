@@ -52,9 +52,21 @@ def compilable(function: type[torch.autograd.Function]) -> Callable[..., Any]:
             return opaque(*arguments)
         if torch.compiler.is_dynamo_compiling():
             return without_jvp.apply(*each_another(arguments))
+        if is_inference(arguments):
+            return function.forward(*arguments)
         return function.apply(*arguments)
 
     return apply
+
+
+def is_inference(arguments: tuple[Any, ...]) -> bool:
+    """Whether nobody will ask for a derivative: then the formula itself is called, which is quicker.
+
+    In what is compiled nothing depends on it.
+    """
+    if torch.compiler.is_compiling() or torch.is_grad_enabled() or forward_ad._current_level >= 0:
+        return False
+    return not any(isinstance(one, torch.Tensor) and may_be_batched(one) for one in arguments)
 
 
 def each_another(arguments: tuple[Any, ...]) -> list[Any]:

@@ -9,7 +9,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ansnet.functional import Conv2d, conv, conv2d
+from ansnet.functional import Conv2d, conv2d
+from ansnet.functional.arrangements import patches
 from tests.functional.comparison import assert_differentiable, assert_equal, random
 
 # Sums of up to some hundred products of normal numbers, in another order than PyTorch's: the
@@ -254,7 +255,7 @@ def test_wrong_arguments_are_named(
 
 def test_an_image_whose_patches_are_more_than_one_product_takes() -> None:
     x, w = random(2, 16, 64, 66), random(3, 16, 3, 3)
-    assert conv.PATCH_ELEMENTS < 16 * 9 * 62 * 64
+    assert patches.PATCH_ELEMENTS < 16 * 9 * 62 * 64
     assert_equal(conv2d, F.conv2d, [x, w], TOLERANCE)
 
 
@@ -338,7 +339,7 @@ def test_patches_of_a_few_images_at_a_time(
     monkeypatch: pytest.MonkeyPatch, images_at_once: int
 ) -> None:
     x, w = random(5, 2, 18, 18), random(3, 2, 3, 3)
-    monkeypatch.setattr(conv, "PATCH_ELEMENTS", images_at_once * 2 * 9 * 16 * 16)
+    monkeypatch.setattr(patches, "PATCH_ELEMENTS", images_at_once * 2 * 9 * 16 * 16)
     assert_equal(conv2d, F.conv2d, [x, w], TOLERANCE)
 
 

@@ -18,3 +18,86 @@ module          of                                       where
 
 ``with plain_sums():`` does without all of them.
 """
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ansnet.functional.arrangements import grouped, patches, side_by_side, winograd
+from ansnet.functional.function import only_numbers
+
+Pair = tuple[int, int]
+
+
+def convolution(
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+) -> Tensor | None:
+    """The convolution z, by the first arrangement that suits it; None if none does."""
+    if not may_be_rearranged(x, w) or (b is not None and b.dtype != x.dtype):  # PyTorch's error
+        return None
+    if winograd.suits(x, w, len(w), stride, dilation, groups):
+        z = winograd.convolve(x, w, b, padding)
+        if winograd.is_finite(z):
+            return z
+    if side_by_side.suits(x, stride):
+        return side_by_side.convolve(x, w, b, padding, dilation, groups)
+    return None
+
+
+def input_gradient(
+    grad_z: Tensor, w: Tensor, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Tensor | None:
+    """The input gradient x̄, likewise."""
+    if not may_be_rearranged(grad_z, w):
+        return None
+    if winograd.suits(grad_z, w, w.shape[1], stride, dilation, groups):
+        grad_x = winograd.input_gradient(grad_z, w, padding)
+        if winograd.is_finite(grad_x):
+            return grad_x
+    if side_by_side.suits(grad_z, stride):
+        return side_by_side.input_gradient(grad_z, w, padding, dilation, groups)
+    if grouped.suits_input_gradient(w, stride, padding, dilation, groups):
+        return grouped.input_gradient(grad_z, w, padding, dilation, groups)
+    return None
+
+
+def weight_gradient(
+    x: Tensor,
+    grad_z: Tensor,
+    window_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    plain: bool,
+) -> Tensor | None:
+    """The weight gradient w̄, likewise; ``plain``: of those that round as PyTorch's kernels do."""
+    geometry = window_size, stride, padding, dilation
+    numbers = may_be_rearranged(x, grad_z)
+    if numbers and not plain:
+        if winograd.suits_weight_gradient(x, grad_z, window_size, stride, dilation, groups):
+            grad_w = winograd.weight_gradient(x, grad_z, padding)
+            if winograd.is_finite(grad_w):
+                return grad_w
+        if side_by_side.suits_weight_gradient(x, grad_z, stride, dilation, groups):
+            return side_by_side.weight_gradient(x, grad_z, padding)
+        if grouped.suits_weight_gradient(x, grad_z, window_size, groups):
+            return grouped.weight_gradient(x, grad_z, *geometry)
+    apart = patches.stand_apart(window_size, stride, dilation)
+    if groups == 1 and (x.device.type == "cuda" or apart):
+        return patches.weight_gradient_of_rows(x, grad_z, *geometry)
+    if numbers and patches.suits(x, grad_z, stride, dilation, groups):
+        return patches.weight_gradient(x, grad_z, *geometry, groups)
+    return None
+
+
+def may_be_rearranged(first: Tensor, second: Tensor) -> bool:
+    """Whether only numbers are asked for, of one dtype, on a CPU."""
+    alike = first.dtype == second.dtype and first.device.type == "cpu"
+    return alike and only_numbers(first, second)

@@ -9,7 +9,6 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor
 
-from ansnet.functional.function import only_numbers
 from ansnet.functional.kernel import kernel
 
 
@@ -36,13 +35,6 @@ def plain_sums() -> Iterator[None]:
 def allowed() -> bool:
     """Whether this runs outside of `plain_sums`; in what is compiled nothing depends on it."""
     return torch.compiler.is_compiling() or not PLAIN.get()
-
-
-def may_be_rearranged(*tensors: Tensor) -> bool:
-    """Whether only numbers are asked for, of one dtype, on a CPU."""
-    first = tensors[0]
-    alike = all(tensor.dtype == first.dtype for tensor in tensors)
-    return alike and first.device.type == "cpu" and only_numbers(*tensors)
 
 
 def is_half(x: Tensor) -> bool:

@@ -1,4 +1,4 @@
-"""`ansnet.functional.winograd`, and the arrangements that `conv2d` chooses where images are large."""
+"""`ansnet.functional.arrangements.winograd`, and how `conv2d` makes use of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import grad
 
-from ansnet.functional import conv, conv2d, plain_sums, winograd
+from ansnet.functional import conv, conv2d, plain_sums
+from ansnet.functional.arrangements import winograd
 
 FORMATS = [torch.contiguous_format, torch.channels_last]
 
@@ -93,104 +94,51 @@ def test_the_bound_of_its_rounding() -> None:
     assert error.max() > bound.max() / 1000  # and it is no empty one
 
 
-SETTINGS = [  # what decides the arrangement: C, F, image, window, and further hyperparameters
-    pytest.param(256, 256, (12, 11), 3, {"padding": 1}, id="Winograd, all three"),
-    pytest.param(64, 64, (5, 7), 3, {"padding": (1, 0)}, id="Winograd, weight gradient"),
-    pytest.param(3, 8, (17, 16), 3, {"padding": 1}, id="patches"),
-    pytest.param(
-        4, 6, (40, 50), (5, 2), {"stride": (2, 3), "padding": 3, "dilation": (2, 1)}, id="patches, all"
-    ),
-]
-
-
-@pytest.mark.parametrize("memory_format", FORMATS)
-@pytest.mark.parametrize(("channels", "filters", "size", "window", "options"), SETTINGS)
-def test_every_arrangement_is_the_formula(
-    channels: int,
-    filters: int,
-    size: tuple[int, int],
-    window: int | tuple[int, int],
-    options: dict[str, int | tuple[int, int]],
-    memory_format: torch.memory_format,
-) -> None:
-    torch.manual_seed(0)
-    kernel = (window, window) if isinstance(window, int) else window
-    x = torch.randn(2, channels, *size, dtype=torch.float64).contiguous(memory_format=memory_format)
-    w = torch.randn(filters, channels, *kernel, dtype=torch.float64)
-    inputs = (x.requires_grad_(), w.requires_grad_())
-    z, reference = conv2d(x, w, **options), F.conv2d(x, w, **options)
-    torch.testing.assert_close(z, reference, rtol=0, atol=1e-10)
-    assert z.is_contiguous(memory_format=memory_format)
-    grad_z = torch.randn_like(z)
-    for ours, theirs in zip(grad(z, inputs, grad_z), grad(reference, inputs, grad_z), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-10)
-
-
-def test_the_arrangements_tested_are_those_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen: list[str] = []
-
-    def note(module: object, name: str) -> None:
-        function: Callable[..., Tensor] = getattr(module, name)
-
-        def noting(*arguments: object) -> Tensor:
-            chosen.append(name)
-            return function(*arguments)
-
-        monkeypatch.setattr(module, name, noting)
-
-    for name in ("convolve", "input_gradient", "weight_gradient"):
-        note(winograd, name)
-    note(conv, "weight_gradient_of_patches")
-    expected = {
-        "Winograd, all three": ["convolve", "weight_gradient", "input_gradient", "convolve"],
-        "Winograd, weight gradient": ["weight_gradient"],
-        "patches": ["weight_gradient_of_patches"],
-        "patches, all": ["weight_gradient_of_patches"],
-    }
-    for setting in SETTINGS:
-        chosen.clear()
-        test_every_arrangement_is_the_formula(*setting.values, torch.channels_last)
-        assert chosen == expected[str(setting.id)], setting.id
-
-
 @pytest.mark.parametrize(
-    ("channels", "filters", "size", "repays"),
+    ("images", "channels", "filters", "size", "suits"),
     [
-        (256, 256, (8, 16), True),  # 2²³ products for each element of the window
-        (256, 256, (8, 15), False),
-        (255, 512, (16, 16), False),
-        (512, 255, (16, 16), False),
+        (2, 256, 128, (32, 16), True),  # 2 · 8 · 4 tiles of 4 × 4
+        (2, 128, 256, (32, 16), True),
+        (2, 256, 128, (32, 12), False),  # too few of them
+        (1, 512, 512, (7, 7), False),
+        (2, 255, 255, (32, 16), False),
+        (2, 512, 127, (32, 16), False),
+        (64, 512, 512, (2, 9), False),
     ],
 )
 def test_what_repays_the_transforms(
-    channels: int, filters: int, size: tuple[int, int], repays: bool
+    images: int, channels: int, filters: int, size: tuple[int, int], suits: bool
 ) -> None:
-    x = torch.empty(2, channels, *size)
-    assert not conv.repays_transforms(x, filters)  # in contiguous memory none does
+    x, w = torch.empty(images, channels, *size), torch.empty(filters, channels, 3, 3)
+    simple = filters, (1, 1), (1, 1), 1
+    assert not winograd.suits(x, w, *simple)  # in contiguous memory none does
     x = x.contiguous(memory_format=torch.channels_last)
-    assert conv.repays_transforms(x, filters) == repays
+    assert winograd.suits(x, w, *simple) == suits
+    assert winograd.suits(x.double(), w, *simple) == suits
+    assert not winograd.suits(x.bfloat16(), w, *simple)
+    assert not winograd.suits(x, torch.empty(filters, channels, 3, 2), *simple)
+    for others in [((1, 2), (1, 1), 1), ((1, 1), (2, 1), 1), ((1, 1), (1, 1), 2)]:
+        assert not winograd.suits(x, w, filters, *others)
 
 
 @pytest.mark.parametrize(
-    ("channels", "filters", "size", "repays"),
-    [(64, 64, (3, 3), True), (63, 64, (9, 9), False), (64, 63, (9, 9), False), (64, 64, (9, 2), False)],
+    ("channels", "filters", "size", "suits"),
+    [
+        (64, 64, (12, 9), True),  # 2 · 3 · 3 tiles
+        (64, 64, (8, 12), False),  # 2 · 2 · 3
+        (63, 64, (16, 16), False),
+        (64, 63, (16, 16), False),
+        (64, 64, (99, 2), False),
+    ],
 )
 def test_what_repays_the_transforms_of_the_gradient(
-    channels: int, filters: int, size: tuple[int, int], repays: bool
+    channels: int, filters: int, size: tuple[int, int], suits: bool
 ) -> None:
     x, grad_z = torch.empty(2, channels, *size), torch.empty(2, filters, *size)
-    assert conv.repays_transforms_of_gradient(x, grad_z) == repays
-
-
-@torch.no_grad()
-def test_what_the_other_arrangements_are_for() -> None:
-    x = torch.empty(1, 2, 40, 40)
-    assert conv.suits_patches(x, torch.empty(1, 2, 16, 16), 1)
-    assert not conv.suits_patches(x, torch.empty(1, 2, 15, 17), 1)
-    assert not conv.suits_patches(x, torch.empty(1, 2, 16, 16), 2)
-    assert conv.stand_apart((3, 2), (3, 4), (1, 3))
-    assert not conv.stand_apart((3, 2), (2, 4), (1, 3))
-    assert not conv.stand_apart((3, 2), (3, 3), (1, 3))
+    one = (1, 1)
+    assert winograd.suits_weight_gradient(x, grad_z, (3, 3), one, one, 1) == suits
+    assert not winograd.suits_weight_gradient(x, grad_z, (3, 2), one, one, 1)
+    assert not winograd.suits_weight_gradient(x.bfloat16(), grad_z, (3, 3), one, one, 1)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +172,7 @@ def test_the_transforms_are_those_of_the_points(m: int) -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e37, 3e38])
 def test_what_is_not_finite_reaches_what_the_formula_says(place: str, value: float) -> None:
     torch.manual_seed(0)
-    x, w, grad_z = torch.randn(2, 256, 12, 12), torch.randn(256, 256, 3, 3), torch.randn(2, 256, 12, 12)
+    x, w, grad_z = torch.randn(4, 256, 16, 16), torch.randn(256, 256, 3, 3), torch.randn(4, 256, 16, 16)
     {"x": x, "w": w, "z̄": grad_z}[place][1, 7, 1, 2] = value
     x, w, grad_z = (tensor.contiguous(memory_format=torch.channels_last) for tensor in (x, w, grad_z))
     inputs = x.requires_grad_(), w.requires_grad_()
@@ -239,7 +187,7 @@ def test_what_is_not_finite_reaches_what_the_formula_says(place: str, value: flo
 
 def test_plain_sums_are_those_of_the_formulas() -> None:
     torch.manual_seed(0)
-    x, w = torch.randn(2, 256, 12, 12), torch.randn(256, 256, 3, 3)
+    x, w = torch.randn(4, 256, 16, 16), torch.randn(256, 256, 3, 3)
     x, w = (tensor.contiguous(memory_format=torch.channels_last).requires_grad_() for tensor in (x, w))
     with plain_sums():
         z = conv2d(x, w, padding=1)
@@ -247,10 +195,11 @@ def test_plain_sums_are_those_of_the_formulas() -> None:
     grad_z = torch.randn_like(z)
     grad_x, grad_w = grad(z, (x, w), grad_z)  # outside, and plain as their z is
     hyperparameters = (1, 1), (1, 1), (1, 1), 1
-    plain = conv.input_gradient(grad_z, w, x.shape[2:], *hyperparameters, plain=True)
-    assert torch.equal(grad_x, plain.detach())
-    plain = conv.weight_gradient(x, grad_z, w.shape[2:], *hyperparameters, plain=True)
-    assert torch.equal(grad_w, plain.detach())
+    with torch.no_grad():
+        plain = conv.input_gradient(grad_z, w, x.shape[2:], *hyperparameters, plain=True)
+        assert torch.equal(grad_x, plain)
+        plain = conv.weight_gradient(x, grad_z, w.shape[2:], *hyperparameters, plain=True)
+        assert torch.equal(grad_w, plain)
     assert not torch.equal(grad_x, winograd.input_gradient(grad_z, w.detach(), (1, 1)))
     assert not torch.equal(conv2d(x, w, padding=1), z)
 
@@ -277,7 +226,7 @@ def test_derivatives_and_transformations_take_the_plain_arrangement() -> None:
 
 def test_the_default_device_is_nothing_to_it() -> None:
     winograd.transforms.cache_clear()
-    x = torch.randn(2, 256, 12, 12).contiguous(memory_format=torch.channels_last)
+    x = torch.randn(4, 256, 16, 16).contiguous(memory_format=torch.channels_last)
     w = torch.randn(256, 256, 3, 3)
     with torch.device("meta"):
         z = conv2d(x, w, padding=1)
@@ -286,6 +235,6 @@ def test_the_default_device_is_nothing_to_it() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_a_bias_of_another_dtype_is_refused_as_by_pytorch(dtype: torch.dtype) -> None:
-    x = torch.randn(2, 256, 12, 12).contiguous(memory_format=torch.channels_last)
+    x = torch.randn(4, 256, 16, 16).contiguous(memory_format=torch.channels_last)
     with pytest.raises(RuntimeError, match="should be the same"):
         conv2d(x, torch.randn(256, 256, 3, 3), torch.zeros(256, dtype=dtype), padding=1)

@@ -1,4 +1,4 @@
-"""`ansnet.functional.conv.weight_gradient_of_rows`, the weight gradient on a GPU, on a CPU."""
+"""`weight_gradient_of_rows` of `ansnet.functional.arrangements.patches`, the weight gradient on a GPU, on a CPU."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ansnet.functional import conv2d
-from ansnet.functional.conv import weight_gradient, weight_gradient_of_rows
+from ansnet.functional.arrangements.patches import weight_gradient_of_rows
+from ansnet.functional.conv import weight_gradient
 
 Pair = tuple[int, int]
 SETTINGS = [  # image, window, stride, padding, dilation
