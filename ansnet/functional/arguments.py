@@ -29,6 +29,8 @@ def as_pair(name: str, value: object, minimum: int) -> tuple[int, int]:
         TypeError: ``value`` is neither an int nor a sequence of ints.
         RuntimeError: there are not two of them, or one is below ``minimum``.
     """
+    if type(value) is int and value >= minimum:
+        return value, value
     given = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     numbers = tuple(as_int(number) for number in (given * 2 if len(given) == 1 else given))
     if None in numbers:

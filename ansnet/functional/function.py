@@ -15,6 +15,7 @@ Source: PyTorch, *Extending PyTorch* and *Extending torch.func with autograd.Fun
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from inspect import signature
 from typing import Any
 
 import torch
@@ -41,6 +42,8 @@ def compilable(function: type[torch.autograd.Function]) -> Callable[..., Any]:
     rules = {name: staticmethod(getattr(function, name)) for name in REVERSE_MODE}
     without_jvp: Any = type(function.__name__, (torch.autograd.Function,), rules)
     without_jvp.generate_vmap_rule = function.generate_vmap_rule
+    forward: Any = function.forward
+    forward.__signature__ = signature(forward)  # which PyTorch would look up at each call
 
     def opaque(*arguments: Any) -> Any:
         return function.apply(*arguments)
@@ -123,8 +126,7 @@ def has_function_mode() -> bool:
 
 def is_exported() -> bool:
     """Whether what runs is being made a graph of PyTorch's operators, by an exporter or TorchScript."""
-    traced: bool = torch.jit.is_tracing()  # type: ignore[no-untyped-call,attr-defined]
-    return torch.compiler.is_exporting() or traced
+    return torch.compiler.is_exporting() or torch._C._is_tracing()
 
 
 def has_a_say(tensor: torch.Tensor | None) -> bool:

@@ -1,4 +1,4 @@
-"""`weight_gradient_of_rows` of `ansnet.functional.arrangements.patches`, the weight gradient on a GPU, on a CPU."""
+"""`weight_gradient_of_rows` of `ansnet.functional.arrangements.patches`: w̄ as on a GPU, on a CPU."""
 
 from __future__ import annotations
 
