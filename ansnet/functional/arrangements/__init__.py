@@ -45,7 +45,7 @@ def convolution(
         z = winograd.convolve(x, w, b, padding)
         if winograd.is_finite(z):
             return z
-    if side_by_side.suits(x, stride):
+    if side_by_side.suits(x, w, stride):
         return side_by_side.convolve(x, w, b, padding, dilation, groups)
     return None
 
@@ -60,7 +60,7 @@ def input_gradient(
         grad_x = winograd.input_gradient(grad_z, w, padding)
         if winograd.is_finite(grad_x):
             return grad_x
-    if side_by_side.suits(grad_z, stride):
+    if side_by_side.suits(grad_z, w, stride):
         return side_by_side.input_gradient(grad_z, w, padding, dilation, groups)
     if grouped.suits_input_gradient(w, stride, padding, dilation, groups):
         return grouped.input_gradient(grad_z, w, padding, dilation, groups)

@@ -31,6 +31,8 @@ Shapes: as in `ansnet.functional.conv`, with S = 1, and for w̄ D = 1.
 
 from __future__ import annotations
 
+from math import ceil
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -41,13 +43,17 @@ Pair = tuple[int, int]
 
 LEAST_IMAGES = 8
 IMAGES = 128  # summed over at once, for w̄
+# Channels times columns of the window. With some 12,000 of them and long rows PyTorch (2.13, 2.14) is
+# wrong in bfloat16 on AMX: findings/bf16_conv2d_times_window_width.sh.
+MOST_IN_A_ROW = 8192
 
 
-def suits(x: Tensor, stride: Pair) -> bool:
+def suits(x: Tensor, w: Tensor, stride: Pair) -> bool:
     """Whether images are so small, and so many, that this is quicker than image by image."""
     small = max(x.shape[2:]) <= (7 if is_half(x) else 4)
     channels_last = x.is_contiguous(memory_format=torch.channels_last)
-    return small and stride == (1, 1) and len(x) >= LEAST_IMAGES and channels_last
+    many = len(x) >= LEAST_IMAGES and channels_last
+    return small and many and stride == (1, 1) and x.shape[1] * w.shape[3] <= MOST_IN_A_ROW
 
 
 def suits_weight_gradient(x: Tensor, grad_z: Tensor, stride: Pair, dilation: Pair, groups: int) -> bool:
@@ -75,7 +81,7 @@ def input_gradient(grad_z: Tensor, w: Tensor, padding: Pair, dilation: Pair, gro
 
 def weight_gradient(x: Tensor, grad_z: Tensor, padding: Pair) -> Tensor:
     """w̄[f,c] = Σ_n conv2(x[n,c], z̄[n,f]; 1, P, 1), summed in float32 at least."""
-    parts = max(1, round(len(x) / IMAGES))
+    parts = ceil(len(x) / IMAGES)
     pairs = zip(x.chunk(parts), grad_z.chunk(parts), strict=True)
     grads = [weight_gradient_of_part(*pair, padding) for pair in pairs]
     return grads[0] if parts == 1 else torch.stack(grads).sum(0, dtype=torch.float32).to(x.dtype)
