@@ -155,7 +155,7 @@ SECTIONS: list[tuple[str, str, list[str], Callable[[], Iterator[Line]]]] = [
         "‖error‖ / ‖exact‖ of each result that is not computed by the plain sums; *plain*: the error "
         "of `plain_sums()`; *element*: the error of the worst element, relative to that element, as a "
         "multiple of PyTorch's. Its bound is in "
-        "[`winograd.py`](../ansnet/functional/winograd.py).",
+        "[`winograd.py`](../ansnet/functional/arrangements/winograd.py).",
         ["convolution", "images", "memory", "", *RATIO, "plain", "element"],
         winograd_lines,
     ),

@@ -72,7 +72,7 @@ MORE_TESTS = {
     "functional/arguments": [
         f"tests/functional/test_{name}.py" for name in ("linear", "conv", "pooling", "normalization")
     ],
-    "functional/conv": ["tests/functional/test_winograd.py", f"{CAPABILITIES}conv2d"],
+    "functional/conv": ["tests/functional/arrangements", f"{CAPABILITIES}conv2d"],
     "functional/function": [f"{CAPABILITIES}{name}" for name in ("relu", "batch_norm1d")],
     "functional/fused": [f"{CAPABILITIES}batch_norm_relu2d"],
     "functional/linear": [f"{CAPABILITIES}linear"],

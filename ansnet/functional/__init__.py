@@ -1,7 +1,8 @@
 """Differentiable functions: each operation a formula, forward and backward.
 
 One file an operation. Each file's docstring has the formula, its `torch.autograd.Function` the
-same formula in code, and its snake_case function the checks and the keyword arguments.
+same formula in code, and its snake_case function the checks and the keyword arguments. In
+`arrangements` are a convolution's sums in other orders.
 """
 
 from ansnet.functional.activation import ReLU, relu

@@ -126,7 +126,8 @@ def has_function_mode() -> bool:
 
 def is_exported() -> bool:
     """Whether what runs is being made a graph of PyTorch's operators, by an exporter or TorchScript."""
-    return torch.compiler.is_exporting() or torch._C._is_tracing()
+    traced: bool = torch.jit.is_tracing()  # type: ignore[no-untyped-call,attr-defined]
+    return torch.compiler.is_exporting() or traced
 
 
 def has_a_say(tensor: torch.Tensor | None) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -25,6 +25,7 @@ from ansnet.functional import (
     relu,
     relu_max_pool2d,
 )
+from ansnet.functional.function import compilable
 
 Function = Callable[..., Tensor]
 
@@ -195,3 +196,51 @@ def test_forward_over_reverse_of_large_tensors(function: Any) -> None:
             products.append(forward_ad.unpack_dual(grad).tangent)
     assert products[0] is not None
     torch.testing.assert_close(*products)
+
+
+class Doubled(torch.autograd.Function):
+    """z = 2 x, which notes each way in which it is called."""
+
+    generate_vmap_rule = True
+    calls: ClassVar[list[str]] = []
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        Doubled.calls.append("forward")
+        return 2 * x
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        Doubled.calls.append("setup_context")
+
+    @staticmethod
+    def backward(ctx: Any, grad_z: Tensor) -> Tensor:
+        return 2 * grad_z
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor) -> Tensor:
+        return 2 * tangent
+
+
+def test_without_a_derivative_the_formula_is_called_as_it_is() -> None:
+    double, x = compilable(Doubled), torch.ones(3)
+    for mode in (torch.no_grad(), torch.inference_mode()):
+        Doubled.calls.clear()
+        with mode:
+            assert double(x).tolist() == [2, 2, 2]
+        assert Doubled.calls == ["forward"]
+    Doubled.calls.clear()
+    double(x)  # somebody may yet ask for one
+    assert Doubled.calls == ["forward", "setup_context"]
+
+
+def test_without_gradients_there_still_are_tangents_and_batches() -> None:
+    double, x = compilable(Doubled), torch.ones(3)
+    with torch.no_grad():
+        z, tangent = jvp(double, (x,), (x,))
+        assert (z.tolist(), tangent.tolist()) == ([2, 2, 2], [2, 2, 2])
+        with forward_ad.dual_level():
+            z, tangent = forward_ad.unpack_dual(double(forward_ad.make_dual(x, x)))
+        assert tangent.tolist() == [2, 2, 2]
+        assert vmap(double)(x).tolist() == [2, 2, 2]
+        assert grad(lambda x: double(x).sum())(x).tolist() == [2, 2, 2]
