@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 import ansnet.compatibility  # noqa: F401  before any test imports torchvision
+from ansnet.training import processor
 from ansnet.training.settings import DATA_DIR_VARIABLE
 
 
@@ -42,6 +44,14 @@ def cifar10_folder() -> Path:
 def cifar10_dir() -> Path:
     """The folder that holds the official CIFAR-10; for tests marked ``cifar10``."""
     return cifar10_folder().parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _same_precision_on_any_machine() -> Iterator[None]:
+    """What a run computes in is not measured, which would take time, and might turn out otherwise."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processor, "multiplies_bfloat16", lambda: False)
+        yield
 
 
 @pytest.fixture(autouse=True)

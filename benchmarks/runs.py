@@ -14,6 +14,7 @@ import torch
 from ansnet.commands.train import make_parser
 from ansnet.compatibility import lightning
 from ansnet.training.machine import complete_by_device, device_type, silence_expected_messages
+from ansnet.training.precision import settled
 from ansnet.training.run import train
 from ansnet.training.settings import Settings
 from results import Conditions, conditions
@@ -51,7 +52,8 @@ def complete(options: str, seed: int, data_dir: str | None) -> Settings:
 
 def carry_out(name: str, options: str, seed: int, data_dir: str | None, log_dir: str) -> list[Run]:
     """Train as ``python train.py`` with these options would, and give the figures of each epoch."""
-    settings = complete_by_device(replace(complete(options, seed, data_dir), log_dir=log_dir))
+    settings = replace(complete(options, seed, data_dir), log_dir=log_dir)
+    settings, _ = settled(complete_by_device(settings))
     return [
         Run(
             name=name,

@@ -52,17 +52,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from ansnet.models import NotationError, UnknownModelError
     from ansnet.training.find_lr import draw_search
     from ansnet.training.machine import check_machine, complete_by_device
+    from ansnet.training.precision import settled
     from ansnet.training.run import find_learning_rate
 
     try:
         check_machine(settings)
-        search = find_learning_rate(complete_by_device(settings))
+        settings, timing = settled(complete_by_device(settings))
+        search = find_learning_rate(settings)
         draw_search(search, given.out)
     except (DataError, NotationError, SettingsError, UnknownModelError) as error:
         parser.error(str(error))
     except OSError as error:
         parser.error(str(unwritten(given.out, error)))
-    command = train_command(words, search.rate)
+    command = train_command(words, search.rate, None if timing is None else timing.precision)
     if given.json:
         found = {"lr": search.rate, "rates": search.rates, "losses": search.losses}
         print(json.dumps({**found, "picture": str(given.out), "train": command}))
@@ -71,14 +73,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def train_command(words: Sequence[str], rate: float) -> str:
-    """The command line of the training that the search was for, with what was found."""
+def train_command(words: Sequence[str], rate: float, precision: str | None = None) -> str:
+    """The command line of the training that the search was for, with what was found.
+
+    Args:
+        words: of this command line.
+        rate: that was found.
+        precision: in which it was, if that was measured, and may be measured to be another.
+    """
     kept, left = list[str](), iter(words)
     for word in left:
         if word == "--out":
             next(left, None)
         elif word != "--json" and not word.startswith("--out="):
             kept.append(word)
+    if precision is not None:
+        kept += ["--precision", precision]
     return shlex.join(["python", "-m", "ansnet", "train", *kept, "--lr", f"{rate:g}"])
 
 

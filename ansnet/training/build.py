@@ -58,13 +58,7 @@ def make_classifier(settings: Settings, data: ImageDataModule | None = None) -> 
         set_identity(noted)
     begins = settings.weights and settings.resume is None
     origin = begin_with_weights(noted, settings, data.classes) if begins else None
-    network: nn.Module = noted
-    criterion: nn.Module = SoftmaxCrossEntropy(label_smoothing=settings.label_smoothing)
-    if settings.ops == "torch":
-        network = torch_twin(network)
-        criterion = nn.CrossEntropyLoss(label_smoothing=settings.label_smoothing)
-    if settings.channels_last:
-        network = network.to(memory_format=torch.channels_last)
+    network, criterion = arranged(noted, settings)
     if settings.compile == "network":
         # its kernels started as one, by graphs, which are not made for what several processes exchange
         alone_on_cuda = device_type(settings) == "cuda" and number_of_processes(settings) == 1
@@ -80,6 +74,17 @@ def make_classifier(settings: Settings, data: ImageDataModule | None = None) -> 
     )
     classifier.origin = origin
     return classifier
+
+
+def arranged(network: nn.Module, settings: Settings) -> tuple[nn.Module, nn.Module]:
+    """A network of the layers, and in the layout, that the settings name; and its loss."""
+    criterion: nn.Module = SoftmaxCrossEntropy(label_smoothing=settings.label_smoothing)
+    if settings.ops == "torch":
+        network = torch_twin(network)
+        criterion = nn.CrossEntropyLoss(label_smoothing=settings.label_smoothing)
+    if settings.channels_last:
+        network = network.to(memory_format=torch.channels_last)
+    return network, criterion
 
 
 def make_data(settings: Settings) -> ImageDataModule:

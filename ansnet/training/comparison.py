@@ -36,7 +36,7 @@ MACHINE = (
     ),
     *("python", "torch", "torchvision", "lightning", "ansnet", "commit", "resume"),
 )
-# where files and records lay; how the learning rate was come by; and what follows from the model
+# where files and records lay; how rate and precision were come by; and what follows from the model
 LEFT_OUT = (
     "data_dir",
     "log_dir",
@@ -47,6 +47,7 @@ LEFT_OUT = (
     "parameters",
     "pictures_every",
     "max_time",
+    "precision_measured",
 )
 DAMAGED = (ArithmeticError, KeyError, TypeError, ValueError, csv.Error)
 KINDS = {"int": (int,), "float": (float, int), "bool": (bool,), "str": (str,)}

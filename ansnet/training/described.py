@@ -10,6 +10,7 @@ from pathlib import Path
 
 DESCRIBED = (
     "origin",
+    "precision_measured",
     "notation",
     "parameters",
     "machine",

@@ -16,6 +16,7 @@ import torch
 from torch._functorch import config as functorch
 
 from ansnet.functional.kernel import finds_compiler
+from ansnet.training import processor
 from ansnet.training.adaptation import is_large
 from ansnet.training.devices import can_synchronize, number_of_processes, process_options
 from ansnet.training.launcher import check_processes
@@ -54,6 +55,8 @@ def check_machine(settings: Settings) -> None:
 def complete_by_device(settings: Settings) -> Settings:
     """Settings with the machine's own in place of a precision, compilation, threads … that are None.
 
+    The precision stays None where it is to be measured (`ansnet.training.precision.settled`).
+
     Raises:
         SettingsError: compilation is asked for, and there is no compiler; or a precision, or a
             synchronised batch normalisation, is that the device has not.
@@ -71,7 +74,7 @@ def complete_by_device(settings: Settings) -> Settings:
     # left open on one device, so that what it records can be given to several by --config
     synchronizes = can and settings.sync_batchnorm is not False if several else settings.sync_batchnorm
     if precision is None:
-        precision = "bf16-mixed" if device == "cuda" else "32-true"
+        precision = default_precision(settings, device)
     elif precision == "16-mixed" and device == "cpu":
         raise SettingsError("--precision 16-mixed: a CPU has none; use --precision bf16-mixed")
     if compilation is None:
@@ -121,6 +124,20 @@ def check_detection(settings: Settings) -> None:
         raise SettingsError(
             f"--detect-anomaly follows one process, and not {processes}; use --devices 1 on one machine"
         )
+
+
+def default_precision(settings: Settings, device: str) -> str | None:
+    """None where it is to be measured: on a CPU to which bfloat16 may be quicker.
+
+    Not where several processes might find different ones, nor where few steps are taken, to look for a
+    mistake.
+    """
+    if device == "cuda":
+        return "bf16-mixed"
+    several = number_of_processes(settings) > 1
+    debugs = settings.limit_batches or settings.overfit_batches or settings.detect_anomaly
+    measures = device == "cpu" and not several and not debugs and processor.multiplies_bfloat16()
+    return None if measures else "32-true"
 
 
 def default_compilation(device: str, dataset: str) -> str:

@@ -25,3 +25,10 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     # no large buffer is mapped on its own, and the heap does not shrink below 2 GiB
     return mallopt is not None and all((mallopt(M_MMAP_MAX, 0), mallopt(M_TRIM_THRESHOLD, 2**31 - 1)))
+
+
+def return_freed_memory() -> None:
+    """Have glibc return to the kernel what is freed by now, so that it is found to be free."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)

@@ -151,7 +151,8 @@ def repeat(settings: Settings, times: int, interruption: Interruption | None = N
             if runs:
                 stopped.details["seed"] += f"; those from {runs[0].run} on are in {table_of(runs)}"
             raise
-        settings = replace(settings, lr=result.lr, find_lr=False)  # found once, the same for all
+        # found once, the same for all
+        settings = replace(settings, lr=result.lr, precision=result.precision, find_lr=False)
         runs.append(last_figures(str(seed), result))
         if result.exit_code:
             diverged.append(str(seed))

@@ -20,6 +20,7 @@ from ansnet.training.described import commit
 from ansnet.training.divergence import Verdict
 from ansnet.training.history import Epoch
 from ansnet.training.machine import device_type
+from ansnet.training.precision import Timing
 from ansnet.training.progress import readable_duration
 from ansnet.training.resume import Checkpoint, changes
 from ansnet.training.settings import Settings
@@ -38,6 +39,7 @@ class Result:
         lr: the learning rate, at its highest.
         max_epochs: that were asked for.
         verdict: what is to be said against it; None if nothing is.
+        precision: in which it computed.
     """
 
     history: list[Epoch]
@@ -48,6 +50,7 @@ class Result:
     lr: float
     max_epochs: int
     verdict: Verdict | None = None
+    precision: str | None = None
 
     @property
     def exit_code(self) -> int:
@@ -101,7 +104,7 @@ def introduction(
             f"{epochs}, {settings.optimizer}, lr {settings.lr:g}, batch {settings.batch_size}, "
             f"{augmentation}, seed {settings.seed}",
             f"{device}, {settings.precision}, {layout}, {compiled}",
-            *filter(None, [record["origin"]]),
+            *filter(None, [record["precision_measured"], record["origin"]]),
             *([] if resumed is None else [f"goes on from {resumed}", *changes(resumed, settings)]),
             # not the trainer's own, which all processes would have to ask for together
             f"recorded in {trainer.loggers[0].log_dir}",
@@ -109,12 +112,15 @@ def introduction(
     )
 
 
-def describe_run(settings: Settings, classifier: ImageClassifier) -> dict[str, Any]:
-    """The settings, and what else the figures depend on."""
+def describe_run(
+    settings: Settings, classifier: ImageClassifier, timing: Timing | None = None
+) -> dict[str, Any]:
+    """The settings, and what else the figures depend on; what decided the precision, if measured."""
     cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     return {
         **asdict(settings),
         "origin": classifier.origin,
+        "precision_measured": None if timing is None else str(timing),
         "notation": classifier.network.notation,
         "parameters": sum(parameter.numel() for parameter in classifier.network.parameters()),
         "machine": platform.machine(),

@@ -27,6 +27,7 @@ from ansnet.training.interruption import Interrupted, Interruption
 from ansnet.training.machine import as_settled, check_machine, complete_by_device, device_options
 from ansnet.training.memory import keep_freed_memory
 from ansnet.training.memory_needed import check_batch, memory_remarks
+from ansnet.training.precision import settled
 from ansnet.training.recording import Recording, check_log_dir, check_space
 from ansnet.training.report import Result, describe_run, introduction
 from ansnet.training.resume import check_checkpoint
@@ -66,6 +67,7 @@ def train(settings: Settings, interruption: Interruption | None = None) -> Resul
     keep_freed_memory()
     # Deterministic algorithms would have all new memory filled first; none of it is read unwritten.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    settings, timing = settled(settings)
     searches = settings.find_lr and settings.resume is None
     search = find_learning_rate(settings) if searches else None
     if search is not None:
@@ -83,7 +85,7 @@ def train(settings: Settings, interruption: Interruption | None = None) -> Resul
     with as_settled(settings), recording:
         trainer = data.trainer = recording.trainer = make_trainer(settings, interruption)
         if trainer.is_global_zero:
-            record = describe_run(settings, classifier)
+            record = describe_run(settings, classifier, timing)
             for logger in trainer.loggers:
                 logger.log_hyperparams(record)
             opening = introduction(settings, record, trainer, resumed)
@@ -137,6 +139,7 @@ def train(settings: Settings, interruption: Interruption | None = None) -> Resul
             len(validation.images.targets),
             settings,
         ),
+        settings.precision,
     )
 
 

@@ -33,7 +33,7 @@ def run_train(*arguments: str, cwd: Path, **environment: str) -> subprocess.Comp
 
 
 def test_from_the_command_line_to_the_files(tmp_path: Path) -> None:
-    options = "--dataset shapes10 --max-epochs 1 --batch-size 500 --model"
+    options = "--dataset shapes10 --max-epochs 1 --batch-size 500 --precision 32-true --model"
     result = run_train(*options.split(), SMALL, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     for line in ("before training", "epoch 1/1", "best epoch", "checkpoint", "tensorboard --logdir"):
@@ -55,7 +55,8 @@ def test_two_processes_train_one_network(tmp_path: Path) -> None:
     assert "It is recommended" not in result.stderr  # Lightning, of how speed and time are put together
 
 
-TINY = ["--model=CR(4),M(16),L(10)", "--dataset=shapes10", "--max-epochs=1", "--accelerator=cpu"]
+ON_CPU = ["--accelerator=cpu", "--precision=32-true"]  # or it might be measured
+TINY = ["--model=CR(4),M(16),L(10)", "--dataset=shapes10", "--max-epochs=1", *ON_CPU]
 
 
 def no_traceback(result: subprocess.CompletedProcess[str]) -> list[str]:
@@ -247,7 +248,7 @@ def test_an_option_overrules_a_file_and_what_depends_on_it(tmp_path: Path) -> No
 
 def test_a_run_with_numbers_on_the_command_line_is_recorded_and_resumed(tmp_path: Path) -> None:
     options = ["--model=CR(4), M(8), L(10)", "--dataset=shapes10", "--optimizer=muon", "--lr=0.02"]
-    options += ["--momentum=0.5", "--weight-decay=0.01", "--warmup=0.1", "--accelerator=cpu"]
+    options += ["--momentum=0.5", "--weight-decay=0.01", "--warmup=0.1", *ON_CPU]
     first = run_train(*options, "--max-epochs=1", "--batch-size=500", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     (last,) = tmp_path.rglob("last.ckpt")
