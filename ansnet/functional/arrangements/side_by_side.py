@@ -21,7 +21,7 @@ side by side, C of them::
 
     w̄[f, c, i, j] = conv2(X, z̄)[f, i, C·j + c]      X[n, k, C·l + c] = x[n, c, k, l]
 
-The sum over n is taken for `IMAGES` of them at a time.
+The sum over n is taken for `IMAGES` of them at a time, or half as many.
 
 The numbers are those of ``conv2d`` itself, which computes them. Steps of more than 1 are not for this
 arrangement, since columns v and v + 1 would be no longer N apart.
@@ -30,8 +30,6 @@ Shapes: as in `ansnet.functional.conv`, with S = 1, and for w̄ D = 1.
 """
 
 from __future__ import annotations
-
-from math import ceil
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +40,7 @@ from ansnet.functional.arrangements.plain import images_behind, is_half
 Pair = tuple[int, int]
 
 LEAST_IMAGES = 8
-IMAGES = 128  # summed over at once, for w̄
+IMAGES = 128  # summed over at once, for w̄; a multiple of 32, the rows of a matrix unit
 # Channels times columns of the window. With some 12,000 of them and long rows PyTorch (2.13, 2.14) is
 # wrong in bfloat16 on AMX: findings/bf16_conv2d_times_window_width.sh.
 MOST_IN_A_ROW = 8192
@@ -81,10 +79,10 @@ def input_gradient(grad_z: Tensor, w: Tensor, padding: Pair, dilation: Pair, gro
 
 def weight_gradient(x: Tensor, grad_z: Tensor, padding: Pair) -> Tensor:
     """w̄[f,c] = Σ_n conv2(x[n,c], z̄[n,f]; 1, P, 1), summed in float32 at least."""
-    parts = ceil(len(x) / IMAGES)
-    pairs = zip(x.chunk(parts), grad_z.chunk(parts), strict=True)
+    size = IMAGES if grad_z.shape[2:].numel() <= 64 else IMAGES // 2  # of larger ones, for the memory
+    pairs = zip(x.split(size), grad_z.split(size), strict=True)
     grads = [weight_gradient_of_part(*pair, padding) for pair in pairs]
-    return grads[0] if parts == 1 else torch.stack(grads).sum(0, dtype=torch.float32).to(x.dtype)
+    return grads[0] if len(grads) == 1 else torch.stack(grads).sum(0, dtype=torch.float32).to(x.dtype)
 
 
 def weight_gradient_of_part(x: Tensor, grad_z: Tensor, padding: Pair) -> Tensor:
@@ -92,6 +90,7 @@ def weight_gradient_of_part(x: Tensor, grad_z: Tensor, padding: Pair) -> Tensor:
     C = x.shape[1]
     columns = images_behind(x).flatten(1, 2)[None].permute(0, 3, 1, 2)  # 1 × N × M × M·C
     windows = images_behind(grad_z).permute(2, 3, 0, 1)  # F × N × Q × Q
+    windows = windows.contiguous(memory_format=torch.channels_last)
     wide = F.conv2d(columns, windows, None, 1, widened(padding, C), (1, C))
     grad_w: Tensor = wide[0].unflatten(2, (-1, C)).permute(0, 3, 1, 2)
     return grad_w
