@@ -10,6 +10,7 @@ other sizes: that none of them is a cliff. By them an arrangement says what it s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import partial
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from ansnet.functional import conv2d
 from measure import Call, Contender, geometric_mean, make_parser, measure, prepare
-from operations import FORMATS, draw_like, make_call
+from operations import FORMATS, draw_like
 from results import Row, Work, place, show, write
 from training_step import PRECISIONS
 
@@ -105,7 +106,13 @@ def make_pair(shape: Shape, inputs: list[Tensor], passes: str) -> list[Call]:
     functions = [partial(function, **options) for function in (conv2d, F.conv2d)]
     if passes == "inference":
         return [torch.no_grad()(partial(function, *inputs)) for function in functions]
-    return [make_call(function, inputs, "forward+backward") for function in functions]
+    wanted = [tensor for tensor in inputs if tensor.requires_grad]
+    grad_z = torch.randn_like(functions[1](*inputs))
+
+    def differentiate(function: Callable[..., Tensor]) -> object:
+        return torch.autograd.grad(function(*inputs), wanted, grad_z)
+
+    return [partial(differentiate, function) for function in functions]
 
 
 def draw(shape: Shape, precision: str, memory_format: str) -> list[Tensor]:
