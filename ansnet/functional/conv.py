@@ -141,7 +141,7 @@ def convolution(
     groups: int,
     plain: bool = False,
 ) -> Tensor:
-    """Z = conv2(x, w, b; S, P, D)."""
+    """The convolution z = conv2(x, w, b; S, P, D)."""
     z = None if plain else arrangements.convolution(x, w, b, stride, padding, dilation, groups)
     if z is not None:
         return z

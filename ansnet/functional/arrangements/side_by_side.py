@@ -49,9 +49,16 @@ MOST_IN_A_ROW = 8192
 def suits(x: Tensor, w: Tensor, stride: Pair) -> bool:
     """Whether images are so small, and so many, that this is quicker than image by image."""
     small = max(x.shape[2:]) <= (7 if is_half(x) else 4)
-    channels_last = x.is_contiguous(memory_format=torch.channels_last)
-    many = len(x) >= LEAST_IMAGES and channels_last
-    return small and many and stride == (1, 1) and x.shape[1] * w.shape[3] <= MOST_IN_A_ROW
+    # and not both, as images of one channel or of one element are
+    channels_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    many = len(x) >= LEAST_IMAGES
+    return (
+        small
+        and many
+        and channels_last
+        and stride == (1, 1)
+        and x.shape[1] * w.shape[3] <= MOST_IN_A_ROW
+    )
 
 
 def suits_weight_gradient(x: Tensor, grad_z: Tensor, stride: Pair, dilation: Pair, groups: int) -> bool:
