@@ -91,10 +91,12 @@ class BatchNormReLU2d(torch.autograd.Function):
         ctx: Any, grad_z: Tensor, grad_mu: Tensor, grad_v: Tensor, _: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         x, gamma, beta, mu, v, place = saved(ctx, ctx.for_backward)
-        gamma_r = scale(gamma, v, ctx.eps)
+        whole = ctx.needs_input_grad[0] and (place is None or ctx.channels_last)
+        # where p alone says what ȳ is, nobody reads γ · r
+        gamma_r = scale(gamma, v, ctx.eps) if whole or place is None else mu
         inputs = x, gamma_r, beta, place, grad_z, mu, ctx.window_size, ctx.channels_last
         grads: tuple[Tensor | None, ...]
-        if ctx.needs_input_grad[0] and (place is None or ctx.channels_last):
+        if whole:
             N = number_of_rows(channels_behind(x))
             constant, slope, grad_gamma, grad_beta = through_statistics(
                 *sums(*inputs), grad_mu, grad_v, gamma_r, v, ctx.eps, N

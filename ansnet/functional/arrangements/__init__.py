@@ -42,9 +42,7 @@ def convolution(
     if not may_be_rearranged(x, w) or (b is not None and b.dtype != x.dtype):  # PyTorch's error
         return None
     if winograd.suits(x, w, len(w), stride, dilation, groups):
-        z = winograd.convolve(x, w, b, padding)
-        if winograd.is_finite(z):
-            return z
+        return if_finite(winograd.convolve(x, w, b, padding))
     if side_by_side.suits(x, w, stride):
         return side_by_side.convolve(x, w, b, padding, dilation, groups)
     return None
@@ -57,9 +55,7 @@ def input_gradient(
     if not may_be_rearranged(grad_z, w):
         return None
     if winograd.suits(grad_z, w, w.shape[1], stride, dilation, groups):
-        grad_x = winograd.input_gradient(grad_z, w, padding)
-        if winograd.is_finite(grad_x):
-            return grad_x
+        return if_finite(winograd.input_gradient(grad_z, w, padding))
     if side_by_side.suits(grad_z, w, stride):
         return side_by_side.input_gradient(grad_z, w, padding, dilation, groups)
     if grouped.suits_input_gradient(w, stride, padding, dilation, groups):
@@ -77,24 +73,35 @@ def weight_gradient(
     groups: int,
     plain: bool,
 ) -> Tensor | None:
-    """The weight gradient w̄, likewise; ``plain``: of those that round as PyTorch's kernels do."""
+    """The weight gradient w̄, likewise; ``plain``: of those that round as PyTorch's kernels do.
+
+    Most multiply z̄ by the zeros of the border too, which the formula has outside of x; were a z̄ there
+    not finite, w̄ would not be a number. Then the formula is to answer.
+    """
     geometry = window_size, stride, padding, dilation
     numbers = may_be_rearranged(x, grad_z)
+    apart = patches.stand_apart(window_size, stride, dilation)
     if numbers and not plain:
         if winograd.suits_weight_gradient(x, grad_z, window_size, stride, dilation, groups):
-            grad_w = winograd.weight_gradient(x, grad_z, padding)
-            if winograd.is_finite(grad_w):
-                return grad_w
+            return if_finite(winograd.weight_gradient(x, grad_z, padding))
         if side_by_side.suits_weight_gradient(x, grad_z, stride, dilation, groups):
             return side_by_side.weight_gradient(x, grad_z, padding)
         if grouped.suits_weight_gradient(x, grad_z, window_size, groups):
-            return grouped.weight_gradient(x, grad_z, *geometry)
-    apart = patches.stand_apart(window_size, stride, dilation)
+            return if_finite(grouped.weight_gradient(x, grad_z, *geometry))
     if groups == 1 and (x.device.type == "cuda" or apart):
-        return patches.weight_gradient_of_rows(x, grad_z, *geometry)
+        grad_w = patches.weight_gradient_of_rows(x, grad_z, *geometry)
+        return if_finite(grad_w) if numbers and max(padding) else grad_w
     if numbers and patches.suits(x, grad_z, stride, dilation, groups):
-        return patches.weight_gradient(x, grad_z, *geometry, groups)
+        return if_finite(patches.weight_gradient(x, grad_z, *geometry, groups))
     return None
+
+
+def if_finite(result: Tensor) -> Tensor | None:
+    """The result, if it is to be believed: in Winograd's tiles an infinite number reaches all others.
+
+    Nor is it where finite numbers are so large that its transforms, or this sum, overflow.
+    """
+    return result if bool(result.sum().isfinite()) else None
 
 
 def may_be_rearranged(first: Tensor, second: Tensor) -> bool:

@@ -108,14 +108,6 @@ def number_of_tiles(x: Tensor) -> int:
     return len(x) * ceil(x.shape[2] / 4) * ceil(x.shape[3] / 4)
 
 
-def is_finite(result: Tensor) -> bool:
-    """Whether these sums are to be believed: in a tile an infinite number reaches all others.
-
-    Nor can they be where finite numbers are so large that the transforms, or this sum, overflow.
-    """
-    return bool(result.sum().isfinite())
-
-
 def convolve(x: Tensor, w: Tensor, b: Tensor | None, padding: Pair) -> Tensor:
     """The convolution z = conv2(x, w, b; 1, P, 1), in the memory format of x."""
     cut = Tiling(x, padding)

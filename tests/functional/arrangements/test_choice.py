@@ -14,7 +14,8 @@ from torch.autograd import grad
 from ansnet.functional import conv2d, plain_sums
 from ansnet.functional.arrangements import grouped, patches, side_by_side, winograd
 
-FORMATS = [torch.contiguous_format, torch.channels_last]
+LAST = torch.channels_last
+FORMATS = [torch.contiguous_format, LAST]
 FUNCTIONS = [
     (winograd, "convolve"),
     (winograd, "input_gradient"),
@@ -66,6 +67,8 @@ SETTINGS = [
     ((3, 8, 9, 8), (6, 8, 3, 2), {"stride": (3, 2)}, None, "- weight_gradient_of_rows -"),
     ((3, 8, 9, 8), (6, 8, 1, 1), {}, HALF, "- weight_gradient_of_rows -"),
 ]
+# with groups, and for images of one element, PyTorch's conv2d multiplies by the border's zeros itself
+WITHOUT_GROUPS = [one for one in SETTINGS if "groups" not in one[2] and one[0][2] > 1]
 
 
 def made(setting: Any, memory_format: torch.memory_format) -> list[Tensor]:
@@ -97,6 +100,20 @@ def test_each_is_the_formula(setting: Any, memory_format: torch.memory_format) -
         assert one.dtype == x.dtype
         error = (one.double() - other).norm() / other.norm()
         assert error < (2**-8 if half else 1e-12)  # of one rounding, 2⁻⁹ at most, and not of many
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("setting", WITHOUT_GROUPS, ids=str)
+def test_what_is_not_finite_meets_no_border(setting: Any, value: float) -> None:
+    """Outside of x is nothing that it is multiplied by: w̄ is a number where PyTorch's is."""
+    x, w, grad_z = (tensor.to(setting[3] or torch.float32) for tensor in made(setting, LAST))
+    grad_z[0, 0, 0, 0] = value
+    ours, theirs = (
+        grad(function(x, w.requires_grad_(), **setting[2]), w, grad_z)[0].isfinite()
+        for function in (conv2d, F.conv2d)
+    )
+    assert not (theirs & ~ours).any()
+    assert not ours.all()
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=str)
