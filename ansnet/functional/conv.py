@@ -38,7 +38,7 @@ Arrangements. z and x̄ are computed as they are written, by ``conv2d`` and ``co
 too, by ``conv2d``, wherever derivatives of it or other transformations may follow. That has a window
 as large as the image, which no kernel is made for. So where nothing but numbers is asked for, the same
 sums are taken in another order, whichever was the quickest of those measured:
-`ansnet.functional.arrangements`. ``with plain_sums():`` does without them.
+`ansnet.functional.arrangements`. ``with plain_sums():`` does without those that round otherwise.
 
 Source: the notebook, "Dvourozměrná konvoluce jako diferencovatelná funkce". For the arithmetic of
 the sizes: Dumoulin and Visin, *A guide to convolution arithmetic for deep learning* (2016), eq. 14.
