@@ -4,8 +4,8 @@
 transformation may follow. Where nothing but numbers is asked for (`only_numbers`), the same sums may be
 taken in another order. Each arrangement is a module here. It says why it equals the formula, and a
 function of it, ``suits…``, says for which shapes it was the quicker one when it was measured
-(``benchmarks/shapes.py``). The functions here ask them in turn, and where none suits ``conv.py`` computes
-the formula.
+(``benchmarks/shapes.py``). The functions here ask them in turn; where none suits, ``conv.py``
+computes the formula.
 
 ==============  =======================================  ===============================================
 module          of                                       where
